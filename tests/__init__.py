@@ -1,0 +1,1 @@
+"""The tests of forkhttp; folders mirror its layers."""
