@@ -1,0 +1,1 @@
+"""The tests of forkhttp.wire: octets in, values out, in milliseconds."""
