@@ -43,7 +43,7 @@ class PeerGone(ForkhttpError, ConnectionError):  # noqa: N818 - an event of the 
     """
 
 
-class PeerStalled(PeerGone, TimeoutError):
+class PeerStalled(PeerGone, TimeoutError):  # noqa: N818 - the same
     """The peer stopped taking part: no octet came, or none was taken, for longer than it may be.
 
     A ``TimeoutError`` too, because that is what handler code expects of a socket.
