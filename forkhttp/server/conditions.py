@@ -1,0 +1,66 @@
+"""What holds for all connections of a loop, as each of them sees it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from forkhttp.handlers.base import http_date
+from forkhttp.scoreboard import PROGRESS
+
+if TYPE_CHECKING:
+    from forkhttp.logs import Logs
+    from forkhttp.scoreboard import Row
+    from forkhttp.settings import Settings
+    from forkhttp.wire import RequestHead
+
+
+class Conditions:
+    """Settings, the time of day, the logs, and whether the process is about to leave.
+
+    Attributes:
+        records: the access log is the server's, so handlers need not log requests.
+        always_persistent: connections persist whatever a class declares.
+        leaving: no connection goes on after its current exchange.
+        alone: there is no master: the documents' defaults hold to the letter.
+    """
+
+    def __init__(self, settings: Settings, logs: Logs, row: Row, *, alone: bool) -> None:
+        """Hold for one process."""
+        self.settings = settings
+        self.logs = logs
+        self.alone = alone
+        self.records = not alone
+        self.always_persistent = settings.http.persistent == "always" and not alone
+        self.leaving = False
+        self._cells = row.cells
+        self._date_second = 0
+        self._date = b""
+
+    def date(self) -> bytes:
+        """Give the value of the Date field."""
+        second = int(time.time())
+        if second != self._date_second:
+            self._date = http_date(second).encode("ascii")
+            self._date_second = second
+        return self._date
+
+    def moved(self) -> None:
+        """Note that an exchange made progress, from whichever thread runs it."""
+        self._cells[PROGRESS] = time.monotonic_ns()
+
+    def log(self, line: str) -> None:
+        """Write a line of a handler's to the error log; alone, to standard error, as documented."""
+        if self.alone:
+            sys.stderr.write(line + "\n")
+        else:
+            self.logs.error.info("handler says", line=line)
+
+    def complain(self, head: RequestHead, fault: str, detail: str = "") -> None:
+        """Log what a handler did wrong."""
+        self.logs.error.error("handler fault", problem=fault, request=head.request_line, detail=detail)
+
+    def log_failure(self, head: RequestHead, trace: str) -> None:
+        """Log the traceback of an exception that ended an exchange."""
+        self.logs.error.error("handler failed", request=head.request_line, detail=trace)

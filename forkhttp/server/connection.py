@@ -1,0 +1,340 @@
+"""A connection: an accepted socket, what it is doing, and what it would take along if it moved.
+
+Everything here belongs to the thread that holds the baton, or to the exchange that is
+running on the connection; nothing is touched by two of them at once. What another
+process would need to go on with a parked connection is one value,
+``ConnectionState``; the rest is made anew where it arrives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import time
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from forkhttp.errors import PeerGone, PeerStalled
+from forkhttp.server.output import Output
+from forkhttp.server.request import RequestStream
+from forkhttp.server.response import ResponseStream
+from forkhttp.server.timers import NOWHERE
+
+if TYPE_CHECKING:
+    from forkhttp.handlers.port import Resident
+    from forkhttp.server.conditions import Conditions
+    from forkhttp.wire import RequestHead
+
+#: Octets that one receive asks for; a head fits, and a body takes few turns.
+RECEIVED_AT_ONCE = 64 << 10
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+#: SO_LINGER on with no time: the close is a reset, which no peer takes for the end of an answer (socket(7)).
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Phase(IntEnum):
+    """What a connection is doing."""
+
+    PARKED = 0
+    HEAD = 1
+    BODY = 2
+    BUSY = 3
+    SENDING = 4
+    LINGERING = 5
+    CLOSED = 6
+
+
+class Event(IntEnum):
+    """What happens to a connection."""
+
+    SOME_HEAD = 0  # octets that do not end a head
+    SOME_BODY = 1  # a head, and less of its body than is awaited
+    REQUEST = 2  # all that is awaited before the handler
+    REFUSED = 3  # octets that are no request; the answer says so
+    ANSWERED = 4  # the answer has left, the connection goes on
+    UNSENT = 5  # the answer is complete, but the peer has not taken all of it
+    LAST = 6  # the last answer has left, or an idle connection is dismissed
+    OVER = 7  # the peer left, or its time is up
+
+
+_LIVING = (Phase.PARKED, Phase.HEAD, Phase.BODY, Phase.BUSY, Phase.SENDING, Phase.LINGERING)
+
+#: Where each event leads. What is not here cannot happen; a test holds the list of those.
+NEXT: dict[tuple[Phase, Event], Phase] = {
+    **{
+        (phase, event): after
+        for phase in (Phase.PARKED, Phase.HEAD)
+        for event, after in (
+            (Event.SOME_HEAD, Phase.HEAD),
+            (Event.SOME_BODY, Phase.BODY),
+            (Event.REQUEST, Phase.BUSY),
+            (Event.REFUSED, Phase.BUSY),
+        )
+    },
+    (Phase.PARKED, Event.LAST): Phase.LINGERING,
+    (Phase.BODY, Event.SOME_BODY): Phase.BODY,
+    (Phase.BODY, Event.REQUEST): Phase.BUSY,
+    (Phase.BODY, Event.REFUSED): Phase.BUSY,
+    (Phase.BUSY, Event.ANSWERED): Phase.PARKED,
+    (Phase.BUSY, Event.UNSENT): Phase.SENDING,
+    (Phase.BUSY, Event.LAST): Phase.LINGERING,
+    (Phase.SENDING, Event.UNSENT): Phase.SENDING,
+    (Phase.SENDING, Event.ANSWERED): Phase.PARKED,
+    (Phase.SENDING, Event.LAST): Phase.LINGERING,
+    **{(phase, Event.OVER): Phase.CLOSED for phase in _LIVING},
+}
+
+
+class ConnectionState:
+    """What a connection is, apart from its socket: all that another process would need to go on with it.
+
+    Attributes:
+        listener: number of the listener that it came by.
+        client_address: of the peer, as the handler sees it.
+        unread: octets that were received and belong to no exchange yet.
+        exchanges: how many requests it has made.
+        last: the current exchange is the last one, whatever else is said.
+    """
+
+    __slots__ = ("client_address", "exchanges", "last", "listener", "unread")
+
+    def __init__(self, listener: int, client_address: Any) -> None:  # noqa: ANN401 - the address is what the family makes it
+        """Begin with nothing received."""
+        self.listener = listener
+        self.client_address = client_address
+        self.unread = b""
+        self.exchanges = 0
+        self.last = False
+
+
+class Connection:
+    """One accepted socket and the exchange on it; the port through which its handler is served.
+
+    Attributes:
+        request: the socket, as it is handed to the handler class.
+        fd: its descriptor; the loop stops watching it before it is closed.
+        head: of the current exchange, or of the last one.
+        began: instant at which the current exchange's request began, in nanoseconds.
+        deadline: when the current phase must be over.
+        slot: where the timers keep it.
+        scanned: octets of ``state.unread`` in which no head ends.
+        resident: the handler instance that lives here; None before the first request.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_conditions",
+        "_continue_is_awaited",
+        "_head_waits",
+        "_replays",
+        "began",
+        "body_began",
+        "body_octets",
+        "deadline",
+        "fd",
+        "head",
+        "output",
+        "phase",
+        "request",
+        "resident",
+        "rfile",
+        "scanned",
+        "slot",
+        "state",
+        "timeout",
+        "wfile",
+    )
+
+    rfile: RequestStream
+    wfile: ResponseStream
+    head: RequestHead
+
+    def __init__(self, request: socket.socket, state: ConnectionState, conditions: Conditions) -> None:
+        """Park a socket that was just accepted."""
+        self.request = request
+        self.fd = request.fileno()
+        self.state = state
+        self.phase = Phase.PARKED
+        self.output = Output(self.fd)
+        self.resident: Resident | None = None
+        self.timeout: float | None = None
+        self.began = 0
+        self.body_began = 0.0
+        self.body_octets = 0
+        self.deadline = 0.0
+        self.slot = NOWHERE
+        self.scanned = 0
+        self._conditions = conditions
+        self._continue_is_awaited = False
+        self._head_waits = False
+        self._replays = False
+
+    def open_streams(self) -> None:
+        """Make what a handler reads and writes; a connection that never asks needs none."""
+        self.rfile = RequestStream(self)
+        self.wfile = ResponseStream(self, self.output)
+
+    # -- the port of the handler ------------------------------------------------------------
+
+    @property
+    def records(self) -> bool:
+        """Whether the server writes the access log."""
+        return self._conditions.records
+
+    @property
+    def always_persistent(self) -> bool:
+        """Whether connections persist whatever the class declares."""
+        return self._conditions.always_persistent
+
+    def take_head(self) -> RequestHead | None:
+        """Give the head of the request that is to be served, once; then None."""
+        if not self._head_waits:
+            return None
+        self._head_waits = False
+        if self._replays:
+            self.rfile.skip(len(self.head.octets))
+        return self.head
+
+    def replay_heads(self) -> None:
+        """Let ``rfile`` begin with the head's octets, for a class that parses them itself."""
+        self._replays = True
+        if self._head_waits:
+            self.rfile.prepend(self.head.octets)
+
+    def set_timeout(self, seconds: float) -> None:
+        """Use this, instead of the settings, for idle time and stalls of the connection."""
+        self.timeout = seconds
+
+    def end_after_answer(self) -> None:
+        """Let the connection end with the current exchange."""
+        self.state.last = True
+
+    def log(self, line: str) -> None:
+        """Write a line of the handler's to the error log."""
+        self._conditions.log(line)
+
+    def log_failure(self, trace: str) -> None:
+        """Write the traceback of an exception that ended the exchange to the error log."""
+        self._conditions.log_failure(self.head, trace)
+
+    # -- the exchange, as its streams see it ----------------------------------------------------
+
+    def begin_exchange(self, head: RequestHead) -> None:
+        """Put a request before the handler."""
+        self.head = head
+        self.state.exchanges += 1
+        self._head_waits = True
+        self._continue_is_awaited = head.expects_continue
+        if self._replays:
+            self.rfile.prepend(head.octets)
+
+    @property
+    def send_timeout(self) -> float:
+        """Seconds that the peer may take no octet of its answer."""
+        return self._conditions.settings.timeouts.send if self.timeout is None else self.timeout
+
+    @property
+    def body_timeout(self) -> float:
+        """Seconds that the peer may send no octet of its body."""
+        return self._conditions.settings.timeouts.body if self.timeout is None else self.timeout
+
+    def will_persist(self) -> bool:
+        """Whether, as things stand, the connection goes on after this answer."""
+        resident = self.resident
+        most = self._conditions.settings.limits.keep_alive_requests
+        return not (
+            resident is None
+            or resident.close_connection
+            or self.state.last
+            or self._conditions.leaving
+            or not self.rfile.complete
+            or 0 < most <= self.state.exchanges
+        )
+
+    def date(self) -> bytes:
+        """Give the value of the Date field."""
+        return self._conditions.date()
+
+    def complain(self, fault: str) -> None:
+        """Log what the handler did wrong."""
+        self._conditions.complain(self.head, fault)
+
+    def moved(self, octets: int) -> None:
+        """Note progress of the exchange, from whichever thread runs it."""
+        self.body_octets += octets
+        self._conditions.moved()
+
+    def receive(self) -> bytes:
+        """Wait, in the handler's thread, for more of the body and give what was decoded.
+
+        Raises:
+            PeerGone: the peer left before its body was complete.
+            PeerStalled: it sent nothing, or too little, for longer than it may.
+            ProtocolError: its framing is broken.
+        """
+        body = self.rfile.body
+        if body is None:
+            return b""
+        if self._continue_is_awaited:
+            # RFC 9110 section 10.1.1: only when the body is wanted, and not once the answer is out.
+            self._continue_is_awaited = False
+            if not self.wfile.committed and not self.state.unread:
+                self.output.put(_CONTINUE)
+        while True:
+            if self.state.unread:
+                payload, consumed = body.decode(self.state.unread)
+                self.state.unread = self.state.unread[consumed:]
+                if payload or body.complete:
+                    return payload
+            self.state.unread += self._wait_and_receive()
+
+    def _wait_and_receive(self) -> bytes:
+        while (data := self.take()) is None:
+            output = self.output
+            poll = select.poll()
+            poll.register(self.fd, select.POLLIN | (select.POLLOUT if output.pending else 0))
+            if not poll.poll(max(self.body_deadline() - time.monotonic(), 0) * 1000):
+                raise PeerStalled("the peer stopped sending its body")
+            if output.pending:
+                self.moved(output.drain())
+        if not data:
+            raise PeerGone("the peer left before its body was complete")
+        self.moved(len(data))
+        return data
+
+    def body_deadline(self) -> float:
+        """When the next octet of a body must be here: a stall, or an average below ``limits.min_rate``."""
+        stall = self.body_timeout
+        deadline = time.monotonic() + stall
+        rate = self._conditions.settings.limits.min_rate
+        return min(deadline, self.body_began + stall + self.body_octets / rate) if rate else deadline
+
+    # -- the socket ------------------------------------------------------------------------------
+
+    def take(self) -> bytes | None:
+        """Receive what is there: None if there is nothing, empty at the peer's end.
+
+        ``os.read`` rather than ``socket.recv``: a socket that application code may use
+        directly has a timeout, and with one Python polls before each receive.
+        """
+        try:
+            return os.read(self.fd, RECEIVED_AT_ONCE)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def half_close(self) -> None:
+        """Tell the peer that no more will come (RFC 9112 section 9.6)."""
+        with contextlib.suppress(OSError):
+            self.request.shutdown(socket.SHUT_WR)
+
+    def prepare_reset(self) -> None:
+        """Make the coming close a reset: for an answer that ended early where only a close would end it."""
+        with contextlib.suppress(OSError):
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

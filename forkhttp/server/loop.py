@@ -1,0 +1,588 @@
+"""The request loop: wait, accept, read, parse, run the handler inline, answer.
+
+One thread at a time runs it (it holds the *baton*), and everything here belongs to that
+thread, except what ``Lookout`` and the streams say of themselves. A request that arrives
+whole on a parked connection takes the short way through ``turn``; everything else
+(heads and bodies in pieces, slow readers, closes) goes through the phases of
+``connection.NEXT``.
+
+Who serves it: ``HTTPServer`` alone in its process, or a worker with listeners that other
+processes share. The loop knows no master: a worker asks it to ``open``, ``leave`` and
+``dismiss``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from forkhttp.errors import HandlerError, PeerGone, PeerStalled, ProtocolError
+from forkhttp.handlers.port import PORTS
+from forkhttp.scoreboard import BEAT, BEGAN, CONNECTIONS, ERRORS, PARKED, PROGRESS, REQUESTS
+from forkhttp.server.acceptor import Acceptor
+from forkhttp.server.conditions import Conditions
+from forkhttp.server.connection import NEXT, Connection, ConnectionState, Event, Phase
+from forkhttp.server.lookout import Late, Lookout
+from forkhttp.server.poller import READ, WRITE, new_poller
+from forkhttp.server.record import ExchangeRecord
+from forkhttp.server.timers import TimerWheel
+from forkhttp.wire import HeadLimits, RequestHead, body_decoder, parse_head, plain_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from forkhttp.logs import Logs
+    from forkhttp.scoreboard import Row
+    from forkhttp.server.http_server import HTTPServer
+    from forkhttp.server.response import ResponseStream
+    from forkhttp.settings import Settings
+
+#: What each phase waits for.
+_INTEREST = {phase: WRITE if phase is Phase.SENDING else READ for phase in Phase}
+
+#: Seconds that an idle connection gets at a stop, for a request that may be on its way.
+_RACE = 1.0
+
+#: Octets that a peer may send after its last answer before its connection is closed over it.
+_LINGER_OCTETS = 64 << 20
+
+
+class RequestLoop:
+    """Serves the connections of one process.
+
+    Attributes:
+        conditions: what holds for all connections.
+        exchanges: requests that were served.
+    """
+
+    def __init__(self, server: HTTPServer, settings: Settings, logs: Logs, row: Row, *, alone: bool) -> None:
+        """Serve with ``server``'s hooks and handler class.
+
+        Args:
+            server: whose documented hooks are called.
+            settings: timeouts and limits.
+            logs: where errors and answered requests go.
+            row: this process's row of the scoreboard.
+            alone: no master: the documents' defaults hold to the letter.
+        """
+        self.server = server
+        self.conditions = Conditions(settings, logs, row, alone=alone)
+        self._settings = settings
+        self._logs = logs
+        self._row = row
+        self._cells = row.cells
+        self._limits = HeadLimits(settings.limits.request_line, settings.limits.field, settings.limits.fields)
+        self._poller = new_poller()
+        self._poll = self._poller.poll
+        most = settings.limits.connections
+        self._acceptor = Acceptor(server, self._poller, logs.error, self._welcome, most)
+        self._connections: dict[int, Connection] = {}
+        self._others: dict[int, Callable[[], None]] = {}
+        self._ready: deque[Connection] = deque()
+        self._timers: TimerWheel[Connection] = TimerWheel()
+        self._lookout = Lookout(self._look_at_late)
+        self._lookout_runs = False
+        self._now = time.monotonic()
+        self._busy: Connection | None = None
+        self._thread = threading.get_ident()
+        self._stalled = False
+        self.exchanges = 0
+
+    # -- coming and going ---------------------------------------------------------------------
+
+    def open(self, listeners: Sequence[socket.socket]) -> None:
+        """Accept from these from now on."""
+        self._acceptor.begin(listeners, shared=not self.conditions.alone)
+
+    def watch(self, fd: int, action: Callable[[], None]) -> None:
+        """Call ``action`` whenever ``fd`` is readable."""
+        self._others[fd] = action
+        self._poller.add(fd, READ)
+
+    def unwatch(self, fd: int) -> None:
+        """Watch ``fd`` no longer."""
+        self._poller.remove(fd)
+        del self._others[fd]
+
+    def leave(self) -> None:
+        """Accept no more; every connection ends with its next answer."""
+        if not self.leaving:
+            self.conditions.leaving = True
+            self._acceptor.leave(time.monotonic())
+
+    def dismiss(self) -> None:
+        """Give idle connections a moment for a request that may be on its way, then half-close them."""
+        self.leave()
+        now = time.monotonic()
+        for connection in self._connections.values():
+            if connection.phase is Phase.PARKED:
+                connection.deadline = min(connection.deadline, now + _RACE)
+                self._timers.add(connection)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether no connection goes on after its current exchange."""
+        return self.conditions.leaving
+
+    @property
+    def unfit(self) -> str:
+        """Why this process should be replaced; empty if there is no reason."""
+        if self._stalled:
+            return "a handler made no progress"
+        return "the application closed a listener" if self._acceptor.lost else ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether no connection is left."""
+        return not self._connections
+
+    # -- one turn -----------------------------------------------------------------------------
+
+    def turn(self, timeout: float) -> None:
+        """Wait up to ``timeout`` seconds, and do what there is to do."""
+        if self._ready:
+            timeout = 0.0
+        elif (due := self._timers.next_due()) is not None:
+            timeout = min(timeout, max(due - self._now, 0.0))
+        events = self._poll(timeout)
+        self._now = now = time.monotonic()
+        self._cells[BEAT] = int(now * 1e9)
+        connections = self._connections
+        # A wake-up for a listener was given to this process alone, so it comes before any handler.
+        for fd, _ in events:
+            if fd not in connections:
+                self._look(fd)
+        for fd, _ in events:
+            connection = connections.get(fd)
+            if connection is not None:
+                self._step(connection)
+        self._end_turn(now)
+
+    def _end_turn(self, now: float) -> None:
+        """Do what no descriptor says: requests that wait in memory, deadlines, log lines."""
+        if self._ready:
+            self._serve_pipelined()
+        self._acceptor.tick(now)
+        for late in self._timers.expired(now):
+            self._expire(late)
+        if self._logs.access is not None:
+            self._logs.flush()
+
+    def _look(self, fd: int) -> None:
+        action = self._others.get(fd)
+        if action is not None:
+            action()
+        elif self._acceptor.is_open:
+            self._acceptor.accept(fd, self._now)
+
+    def _step(self, connection: Connection) -> None:
+        """Do what a connection waits for."""
+        phase = connection.phase
+        if phase is Phase.SENDING:
+            self._send_on(connection)
+            return
+        data = connection.take()
+        if data is None:
+            return
+        if not data:
+            self._close(connection)
+            return
+        state = connection.state
+        if phase is Phase.PARKED and not state.unread:
+            self._arrive(connection, data)
+        elif phase is Phase.LINGERING:
+            connection.body_octets += len(data)
+            if connection.body_octets > _LINGER_OCTETS:
+                self._close(connection)
+        else:
+            state.unread += data
+            if phase is Phase.BODY:
+                connection.body_octets += len(data)
+                self._gather_body(connection)
+            else:
+                self._read_head(connection)
+
+    def _arrive(self, connection: Connection, data: bytes) -> None:
+        """Serve what arrived on a parked connection; a whole request without a body goes the short way."""
+        try:
+            head = parse_head(data, self._limits)
+        except ProtocolError as error:
+            self._refuse(connection, error)
+            return
+        if head is not None and not head.length:
+            if head.size != len(data):
+                connection.state.unread = data[head.size :]
+            self._serve(connection, head)
+        else:
+            connection.state.unread = data
+            self._advance(connection, head)
+
+    def _serve_pipelined(self) -> None:
+        """Serve one waiting request of each connection that has sent several at once."""
+        for _ in range(len(self._ready)):
+            connection = self._ready.popleft()
+            if connection.phase is Phase.PARKED and connection.state.unread:
+                self._read_head(connection)
+
+    # -- heads and bodies ---------------------------------------------------------------------
+
+    def _read_head(self, connection: Connection) -> None:
+        try:
+            head = parse_head(connection.state.unread, self._limits, connection.scanned)
+        except ProtocolError as error:
+            self._refuse(connection, error)
+        else:
+            self._advance(connection, head)
+
+    def _advance(self, connection: Connection, head: RequestHead | None) -> None:
+        """Go on with what has been received: not yet a head, or a head with or without its body."""
+        state = connection.state
+        if head is None:
+            connection.scanned = len(state.unread)
+            if connection.phase is Phase.PARKED:
+                self._set_deadline(connection, self._settings.timeouts.head)
+            self._enter(connection, Event.SOME_HEAD)
+            return
+        connection.scanned = 0
+        state.unread = state.unread[head.size :]
+        if not head.length:
+            self._serve(connection, head)
+            return
+        if head.length > self._settings.limits.body:
+            connection.head = head
+            self._refuse(connection, ProtocolError(413, "the body is longer than limits.body"), head)
+            return
+        self._open_streams(connection)
+        connection.head = head
+        connection.body_began = self._now
+        connection.body_octets = 0
+        connection.rfile.begin(body_decoder(head, self._settings.limits.body), b"")
+        if head.expects_continue:
+            self._serve(connection, head)
+        else:
+            self._gather_body(connection)
+
+    def _gather_body(self, connection: Connection) -> None:
+        """Enter the handler once the body is here, or as much of it as is awaited."""
+        state, rfile = connection.state, connection.rfile
+        body = rfile.body
+        if body is None:
+            return
+        try:
+            while state.unread and not body.complete:
+                payload, consumed = body.decode(state.unread)
+                if not consumed:
+                    break
+                rfile.append(payload)
+                state.unread = state.unread[consumed:]
+        except ProtocolError as error:
+            self._refuse(connection, error, connection.head)
+            return
+        if body.complete or rfile.buffered >= self._settings.limits.buffered_body:
+            self._serve(connection, connection.head)
+            return
+        connection.deadline = connection.body_deadline()
+        self._timers.add(connection)
+        self._enter(connection, Event.SOME_BODY)
+
+    # -- the exchange -------------------------------------------------------------------------
+
+    def _serve(self, connection: Connection, head: RequestHead) -> None:
+        """Run the handler for one request, and send its answer on its way."""
+        if connection.phase is Phase.PARKED:
+            connection.phase = Phase.BUSY
+        else:
+            self._enter(connection, Event.REQUEST)
+        if connection.resident is None:
+            self._open_streams(connection)
+        cells = self._cells
+        connection.began = began = time.monotonic_ns()
+        self._row.request = f"{head.method} {head.target.partition('?')[0]}".encode("latin-1")
+        cells[PROGRESS] = began
+        cells[BEGAN] = began
+        connection.begin_exchange(head)
+        wfile = connection.wfile
+        wfile.begin()
+        failure = self._run(connection, wfile)
+        if failure is None:
+            try:
+                wfile.end()
+            except (HandlerError, PeerGone) as error:
+                failure = error
+        if failure is not None:
+            self._fail(connection, failure)
+        self.exchanges += 1
+        ended = time.monotonic_ns()
+        self._now = ended / 1e9
+        cells[BEGAN] = 0
+        cells[REQUESTS] += 1
+        self._row.observe(ended - began)
+        if self.conditions.records and (access := self._logs.access) is not None and wfile.status:
+            access.record(ExchangeRecord(connection, head, wfile.status, wfile.octets, (ended - began) / 1e9))
+        self._settle(connection)
+        if self.conditions.alone and isinstance(failure, KeyboardInterrupt | SystemExit):
+            raise failure
+
+    def _run(self, connection: Connection, wfile: ResponseStream) -> BaseException | None:
+        """Run the handler inline, under the eyes of the lookout; give what it raised."""
+        if not self._lookout_runs:
+            self._lookout_runs = True
+            self._lookout.start()
+        self._busy = connection
+        self._lookout.enter(wfile)
+        try:
+            if connection.resident is None:
+                self._admit(connection)
+            else:
+                connection.resident.handle()
+        except BaseException as error:  # noqa: BLE001 - what application code raises ends its exchange, not the worker
+            return error
+        finally:
+            self._lookout.leave()
+            self._busy = None
+        return None
+
+    def _open_streams(self, connection: Connection) -> None:
+        if connection.resident is None and not hasattr(connection, "rfile"):
+            connection.open_streams()
+
+    def _admit(self, connection: Connection) -> None:
+        """Hand a new connection's first request to the documented hooks, which make the handler."""
+        server = self.server
+        request, client_address = connection.request, connection.state.client_address
+        PORTS[request] = connection
+        if server.verify_request(request, client_address):
+            server.process_request(request, client_address)
+        else:
+            raise PeerGone("verify_request refused the connection")
+
+    def _settle(self, connection: Connection) -> None:
+        """Go on after an exchange: the rest of the answer, the next request, or the end."""
+        if connection.phase is Phase.CLOSED:
+            return
+        if connection.output.pending:
+            self._set_deadline(connection, connection.send_timeout)
+            self._enter(connection, Event.UNSENT)
+            return
+        wfile = connection.wfile
+        if not wfile.persistent or connection.resident is None:
+            self._end(connection)
+            return
+        if connection.head.length:
+            connection.rfile.begin(None, b"")
+        idle = self._settings.timeouts.keep_alive if connection.timeout is None else connection.timeout
+        connection.deadline = self._now + idle
+        if connection.slot < 0:
+            self._timers.add(connection)
+        if connection.phase is Phase.BUSY:
+            connection.phase = Phase.PARKED
+        else:
+            self._enter(connection, Event.ANSWERED)
+        if connection.state.unread:
+            self._ready.append(connection)
+
+    def _send_on(self, connection: Connection) -> None:
+        try:
+            moved = connection.output.drain()
+        except PeerGone:
+            self._close(connection)
+            return
+        if connection.output.pending:
+            if moved:
+                self._set_deadline(connection, connection.send_timeout)
+            return
+        self._settle(connection)
+
+    # -- what goes wrong ------------------------------------------------------------------------
+
+    def _refuse(self, connection: Connection, error: ProtocolError, head: RequestHead | None = None) -> None:
+        """Answer octets that are no request that may be served; nothing after them is read as one."""
+        self._enter(connection, Event.REFUSED)
+        self._open_streams(connection)
+        self._cells[ERRORS] += 1
+        wfile = connection.wfile
+        wfile.begin()
+        connection.state.unread = b""
+        try:
+            wfile.substitute(plain_answer(error.status, error.detail, self.conditions.date()), error.status)
+        except PeerGone:
+            self._close(connection)
+            return
+        access = self._logs.access
+        if access is not None and self.conditions.records:
+            access.record(ExchangeRecord(connection, head, error.status, 0, 0.0))
+        self._settle(connection)
+
+    def _fail(self, connection: Connection, failure: BaseException) -> None:
+        """End an exchange that its handler, or its peer, left unfinished."""
+        wfile = connection.wfile
+        if isinstance(failure, PeerStalled) and not wfile.committed:
+            self._answer_instead(connection, HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time")
+        elif isinstance(failure, PeerGone):
+            self._close(connection)
+        elif isinstance(failure, ProtocolError):
+            self._answer_instead(connection, failure.status, failure.detail)
+        else:
+            self._cells[ERRORS] += 1
+            self._report(connection, failure)
+            self._answer_instead(connection, HTTPStatus.INTERNAL_SERVER_ERROR, "the handler failed")
+
+    def _answer_instead(self, connection: Connection, status: int, detail: str) -> None:
+        """Give the server's own answer if no head has left, else an end that is no answer's end."""
+        wfile = connection.wfile
+        try:
+            if wfile.substitute(plain_answer(status, detail, self.conditions.date()), status):
+                return
+        except PeerGone:
+            self._close(connection)
+            return
+        wfile.persistent = False
+        if wfile.ends_with_close:
+            connection.prepare_reset()
+            self._close(connection)
+
+    def _report(self, connection: Connection, failure: BaseException) -> None:
+        """Log what the application did: a fault of its answer, or an exception by the documented hook."""
+        if isinstance(failure, HandlerError):
+            self.conditions.complain(
+                connection.head, str(failure), "".join(traceback.format_exception(failure))
+            )
+            return
+        try:
+            raise failure  # noqa: TRY301 - the documented hook finds the exception in sys.exc_info()
+        except BaseException:  # noqa: BLE001 - the same
+            try:
+                self.server.handle_error(connection.request, connection.state.client_address)
+            except BaseException:  # noqa: BLE001 - a hook that fails, or raises on purpose, ends no worker
+                self.conditions.log_failure(connection.head, traceback.format_exc())
+
+    def _look_at_late(self, late: Late) -> None:
+        """On the lookout's thread: whether a late handler makes no progress at all."""
+        stall = self._settings.timeouts.stall
+        connection = self._busy
+        if not stall or connection is None or self.conditions.alone or late is not connection.wfile:
+            return
+        still = time.monotonic_ns() - self._cells[PROGRESS]
+        if still < stall * 1e9 or self._stalled:
+            return
+        self._stalled = True
+        frames = sys._current_frames()  # noqa: SLF001 - the documented way to another thread's stack
+        stack = "".join(traceback.format_stack(frames[self._thread]))
+        self._logs.error.error(
+            "handler stalled",
+            detail=stack,
+            request=connection.head.request_line,
+            seconds=round(still / 1e9, 1),
+        )
+        with contextlib.suppress(PeerGone):
+            connection.wfile.substitute(
+                plain_answer(HTTPStatus.GATEWAY_TIMEOUT, "the handler took too long", self.conditions.date()),
+                HTTPStatus.GATEWAY_TIMEOUT,
+            )
+
+    # -- ends ---------------------------------------------------------------------------------
+
+    def _end(self, connection: Connection) -> None:
+        """Close after the last answer, and see to it that the peer can read it (RFC 9112 section 9.6)."""
+        self._timers.discard(connection)
+        asked_for = (
+            connection.resident is not None
+            and not connection.head.persistent
+            and not connection.state.unread
+            and connection.rfile.complete
+        )
+        if asked_for:
+            self._close(connection)
+            return
+        connection.half_close()
+        connection.state.unread = b""
+        connection.body_octets = 0
+        self._set_deadline(connection, self._settings.timeouts.linger)
+        self._enter(connection, Event.LAST)
+
+    def _expire(self, connection: Connection) -> None:
+        """The phase took too long."""
+        phase = connection.phase
+        if phase is Phase.BUSY:
+            return
+        if phase is Phase.PARKED and self.leaving:
+            self._end_idle(connection)
+        elif phase in (Phase.HEAD, Phase.BODY):
+            head = connection.head if phase is Phase.BODY else None
+            self._refuse(connection, ProtocolError(408, "the request did not come in time"), head)
+        else:
+            self._close(connection)
+
+    def _end_idle(self, connection: Connection) -> None:
+        connection.half_close()
+        self._set_deadline(connection, self._settings.timeouts.linger)
+        self._enter(connection, Event.LAST)
+
+    def _close(self, connection: Connection) -> None:
+        """Leave the epoll, take leave of the handler, close the socket: in this order."""
+        if connection.phase is Phase.CLOSED:
+            return
+        self._timers.discard(connection)
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            self._poller.remove(connection.fd)
+        del self._connections[connection.fd]
+        connection.phase = NEXT[connection.phase, Event.OVER]
+        connection.output.drop()
+        resident, connection.resident = connection.resident, None
+        if resident is not None:
+            try:
+                resident.finish()
+            except Exception as error:  # noqa: BLE001 - an application's finish() ends nothing but itself
+                self._report(connection, error)
+        PORTS.pop(connection.request, None)
+        with contextlib.suppress(OSError):
+            self.server.shutdown_request(connection.request)
+        self._cells[CONNECTIONS] = self._cells[PARKED] = len(self._connections)
+        self._acceptor.held(len(self._connections))
+
+    def close(self) -> None:
+        """Close everything: connections, poller and lookout. The listeners are their owner's."""
+        if self._lookout_runs:
+            self._lookout.stop()
+        for connection in list(self._connections.values()):
+            self._close(connection)
+        self._acceptor.close()
+        self._poller.close()
+
+    # -- accepting and moving on ------------------------------------------------------------------
+
+    def _welcome(self, request: socket.socket, client_address: Any, listener: int) -> int:  # noqa: ANN401 - what the family makes it
+        """Park a connection that was just accepted; give the number of connections."""
+        try:
+            request.settimeout(self._settings.timeouts.send)
+            if request.family != getattr(socket, "AF_UNIX", None):
+                # One answer is one segment; a stream's pieces must not wait for acknowledgements.
+                request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            request.close()  # the peer has left already
+            return len(self._connections)
+        state = ConnectionState(listener, client_address or ("", 0))
+        connection = Connection(request, state, self.conditions)
+        self._connections[connection.fd] = connection
+        self._set_deadline(connection, self._settings.timeouts.keep_alive)
+        self._poller.add(connection.fd, READ)
+        self._cells[CONNECTIONS] = self._cells[PARKED] = len(self._connections)
+        return len(self._connections)
+
+    def _enter(self, connection: Connection, event: Event) -> None:
+        """Go to the next phase, and watch for what it waits for."""
+        before = connection.phase
+        connection.phase = after = NEXT[before, event]
+        if _INTEREST[before] != _INTEREST[after]:
+            self._poller.change(connection.fd, _INTEREST[after])
+
+    def _set_deadline(self, connection: Connection, seconds: float) -> None:
+        connection.deadline = self._now + seconds
+        self._timers.add(connection)

@@ -1,0 +1,381 @@
+"""wfile: the answer to the current request, checked and framed on its way out.
+
+The handler writes a head and a body, as octets. The head is read back (``forkhttp.wire``):
+what the grammar does not allow never reaches the wire, and framing, ``Connection`` and
+``Date`` are the server's. Output is gathered, then let go: head and body leave in one
+segment when the handler returns, flushes or has written ``GATHERED_AT_MOST``; if the
+handler takes long, the lookout lets go what is there, and from then on each write goes
+straight through.
+
+Threads: the handler's thread writes; the lookout's may call ``let_go``. The usual case takes
+no lock: the handler only appends to the list of pieces, which is atomic. From the first
+``let_go`` on everything that leaves does so under the lock.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from forkhttp.errors import HandlerError, PeerStalled, ProtocolError
+from forkhttp.server.output import HELD_AT_MOST, FileSegment, Output
+from forkhttp.wire import (
+    CHUNKED,
+    LAST_CHUNK,
+    UNTIL_CLOSE,
+    ChunkedBody,
+    RequestHead,
+    ResponseHead,
+    encode_chunk,
+    frame_interim,
+    frame_response,
+    parse_response_head,
+)
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+#: Octets of an answer that are gathered before they leave; two to three TCP segments on a LAN's jumbo
+#: frames, well below a socket's send buffer.
+GATHERED_AT_MOST = 64 << 10
+
+#: A head that the handler writes by hand, piece by piece, may be as long as one that a client sends.
+_LONGEST_HEAD = 64 << 10
+
+
+class Exchange(Protocol):
+    """What the answer must know of its exchange."""
+
+    @property
+    def head(self) -> RequestHead:
+        """The request that is being answered."""
+
+    @property
+    def send_timeout(self) -> float:
+        """Seconds that the peer may take no octet of its answer."""
+
+    def will_persist(self) -> bool:
+        """Whether, as things stand, the connection goes on after this answer."""
+
+    def date(self) -> bytes:
+        """Give the value of the Date field."""
+
+    def moved(self, octets: int) -> None:
+        """Note that octets were received, or, with 0, that some were sent."""
+
+    def complain(self, fault: str) -> None:
+        """Log what the handler did wrong, where it can be set right without stopping it."""
+
+
+class ResponseStream(io.BufferedIOBase):
+    """A writable stream that takes one answer at a time.
+
+    Attributes:
+        status: of the answer that was committed; 0 before.
+        persistent: whether the connection may go on; decided when the head is committed.
+        octets: of the body, as they went on the wire, without chunk framing.
+    """
+
+    def __init__(self, exchange: Exchange, output: Output) -> None:
+        """Answer the requests of ``exchange`` into ``output``."""
+        self._exchange = exchange
+        self._output = output
+        self._lock = threading.Lock()
+        self._pieces: list[bytes] = []
+        self._unread_head = b""
+        self._own_chunks: ChunkedBody | None = None
+        self._left = 0
+        self._unread_chunk = b""
+        self._streaming = False
+        self._void = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Stand before a new answer."""
+        self._head: ResponseHead | None = None
+        self._own_chunks = None
+        self._gathered = 0
+        self.status = 0
+        self.octets = 0
+        self.persistent = True
+        if self._streaming or self._pieces or self._unread_head:
+            self._streaming = self._void = False
+            self._pieces.clear()
+            self._unread_head = self._unread_chunk = b""
+
+    @property
+    def committed(self) -> bool:
+        """Whether a head has left: there can be no other."""
+        return self.status != 0
+
+    @property
+    def ends_with_close(self) -> bool:
+        """Whether nothing but the connection's end ends the answer."""
+        return self._left == UNTIL_CLOSE
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    # -- what the handler calls ----------------------------------------------------------------
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        """Take octets of the answer; all of them, always.
+
+        Raises:
+            HandlerError: what was written is no head that may be sent.
+            PeerGone: the peer left.
+        """
+        if self.closed:
+            raise ValueError("write to closed file")
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))
+        if self._void:
+            return len(data)
+        if self._output.pending > HELD_AT_MOST:
+            self._await_room()
+        if self._head is None:
+            self._write_head(data)
+        else:
+            self._pieces.append(data)
+            self._gathered += len(data)
+        if self._streaming or self._gathered > GATHERED_AT_MOST:
+            self.let_go()
+        return len(data)
+
+    def flush(self) -> None:
+        """Send what has been written."""
+        if self._head is not None and not self.closed:
+            self.let_go()
+
+    def close(self) -> None:
+        """End the stream; the connection ends with it."""
+        super().close()
+
+    def send_file(self, source: BinaryIO, offset: int, count: int) -> bool:
+        """Send a stretch of a regular file as the next octets of the body, by ``sendfile``.
+
+        Nothing of it passes through this process's memory, and a slow reader costs no handler.
+
+        Returns:
+            False if nothing was sent, because the head announced no length or a smaller one.
+
+        Raises:
+            PeerGone: the peer left.
+        """
+        with self._lock:
+            self._streaming = True
+            self._push()
+            if self._void or self._left < count:
+                return False
+            if count:
+                self._left -= count
+                self.octets += count
+                self._output.put_file(FileSegment(source.fileno(), offset, count))
+                self._output.drain()
+            return True
+
+    # -- what the server calls -----------------------------------------------------------------
+
+    def let_go(self) -> None:
+        """Send what is there; from now on each write goes straight through.
+
+        Raises:
+            PeerGone: the peer left.
+        """
+        output = self._output
+        with self._lock:
+            before = output.sent
+            self._streaming = True
+            self._push()
+            if output.pending:
+                output.drain()
+            if output.sent != before:
+                self._exchange.moved(0)
+
+    def end(self) -> None:
+        """The handler has returned: frame what it wrote, and send it.
+
+        Raises:
+            HandlerError: it wrote no answer, or less than it announced.
+            PeerGone: the peer left.
+        """
+        if self._void:
+            return
+        if self._head is None:
+            raise HandlerError("the handler returned without an answer")
+        if self._streaming:
+            with self._lock:
+                self._push()
+                self._end_body()
+        else:
+            self._end_gathered(self._head)
+
+    def substitute(self, answer: bytes, status: int) -> bool:
+        """Send the server's own complete answer in place of the handler's; the connection ends with it.
+
+        What the handler writes from now on goes nowhere.
+
+        Returns:
+            False if a head has left already: there can be no other.
+
+        Raises:
+            PeerGone: the peer left.
+        """
+        with self._lock:
+            if self.committed:
+                return False
+            self._streaming = self._void = True
+            self._pieces.clear()
+            self.status = status
+            self.persistent = False
+            self._output.put(answer)
+            return True
+
+    # -- how it is done ------------------------------------------------------------------------
+
+    def _write_head(self, data: bytes) -> None:
+        data = self._unread_head + data if self._unread_head else data
+        while True:
+            head = parse_response_head(data)
+            if head is None:
+                if len(data) > _LONGEST_HEAD:
+                    raise HandlerError("the head of the answer does not end")
+                self._unread_head = data
+                return
+            rest = data[head.size :]
+            if head.status >= 200 or head.status == 101:
+                break
+            self._send_interim(head)
+            data = rest
+        self._unread_head = b""
+        if head.chunked:
+            self._own_chunks = ChunkedBody(1 << 62)
+        if rest:
+            self._pieces.append(rest)
+            self._gathered = len(rest)
+        self._head = head
+
+    def _send_interim(self, head: ResponseHead) -> None:
+        if self._exchange.head.minor:
+            self._output.put(frame_interim(head))
+
+    def _await_room(self) -> None:
+        """Hold the handler while much of what it wrote before has not left."""
+        output = self._output
+        while output.pending > HELD_AT_MOST:
+            if not output.wait(self._exchange.send_timeout):
+                raise PeerStalled("the peer takes no octets of its answer")
+            with self._lock:
+                output.drain()
+                self._exchange.moved(0)
+
+    def _commit(self, head: ResponseHead, body: int | None) -> bytes:
+        exchange = self._exchange
+        request = exchange.head
+        framing = frame_response(
+            head,
+            method=request.method,
+            minor=request.minor,
+            persistent=exchange.will_persist(),
+            body=body,
+            date=exchange.date(),
+        )
+        self.status = head.status
+        self.persistent = framing.persistent
+        self._left = framing.length
+        return framing.octets
+
+    def _end_gathered(self, head: ResponseHead) -> None:
+        if self._own_chunks is not None:
+            self._unchunk(self._own_chunks)
+        gathered = self._gathered
+        octets = self._commit(head, gathered)
+        if self._left > gathered:
+            self.status = 0
+            raise HandlerError(f"the answer is {self._left - gathered} octets shorter than it announced")
+        if self._left == gathered:
+            self.octets = gathered
+            self._output.put(b"".join((octets, *self._pieces)) if gathered else octets)
+            self._pieces.clear()
+        else:
+            self._output.put(octets + b"".join(self._body()))
+            self._end_body()
+
+    def _end_body(self) -> None:
+        if self._own_chunks is not None and not self._own_chunks.complete:
+            self.persistent = False
+            raise HandlerError("the handler's own chunks do not end")
+        if self._left == CHUNKED:
+            self._output.put(LAST_CHUNK)
+        elif self._left > 0:
+            self.persistent = False
+            raise HandlerError(f"the answer is {self._left} octets shorter than it announced")
+
+    def _push(self) -> None:
+        """Put all pieces on their way; under the lock."""
+        head = self._head
+        if head is None:
+            return
+        if self._void:
+            return
+        octets = b"" if self.committed else self._commit(head, None)
+        body = self._body()
+        # A large piece leaves by itself: joining would copy it.
+        if octets and sum(map(len, body)) <= GATHERED_AT_MOST:
+            body = [b"".join((octets, *body))]
+        elif octets:
+            body.insert(0, octets)
+        for piece in body:
+            self._output.put(piece)
+
+    def _body(self) -> list[bytes]:
+        """Take the pieces and give them as they go on the wire."""
+        if self._own_chunks is not None:
+            self._unchunk(self._own_chunks)
+        pieces = self._pieces
+        count = len(pieces)
+        taken = pieces[:count]
+        del pieces[:count]
+        if not taken:
+            return taken
+        size = sum(map(len, taken))
+        if self._left == CHUNKED:
+            self.octets += size
+            data = taken[0] if len(taken) == 1 else b"".join(taken)
+            return [encode_chunk(data)] if data else []
+        if self._left < 0:
+            self.octets += size
+            return taken
+        if size > self._left:
+            taken = self._cut(taken, size)
+            size = self._left
+        self._left -= size
+        self.octets += size
+        return taken
+
+    def _cut(self, taken: list[bytes], size: int) -> list[bytes]:
+        """Keep what was announced; the rest must not become the next answer."""
+        request, head = self._exchange.head, self._head
+        bodyless = request.method == "HEAD" or (head is not None and head.status in (204, 304))
+        if not bodyless:
+            self._exchange.complain(f"the answer is {size - self._left} octets longer than it announced")
+        return [b"".join(taken)[: self._left]]
+
+    def _unchunk(self, decoder: ChunkedBody) -> None:
+        """Read the chunks that the handler framed by itself: what goes on is framed by the server."""
+        data = self._unread_chunk + b"".join(self._pieces)
+        self._pieces.clear()
+        self._gathered = 0
+        try:
+            while data and not decoder.complete:
+                payload, consumed = decoder.decode(data)
+                if not consumed:
+                    break
+                data = data[consumed:]
+                self._pieces.append(payload)
+                self._gathered += len(payload)
+        except ProtocolError as error:
+            raise HandlerError(f"the handler's own chunks are not well formed: {error.detail}") from error
+        self._unread_chunk = b"" if decoder.complete else data

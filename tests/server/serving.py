@@ -1,0 +1,168 @@
+"""A request loop in the test's own thread, and clients on others: real sockets, no process."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import h11
+
+from forkhttp.handlers.adoption import adopt_handler
+from forkhttp.logs import open_logs
+from forkhttp.scoreboard import Row
+from forkhttp.server import HTTPServer, RequestLoop
+from forkhttp.settings import Log, Settings
+
+T = TypeVar("T")
+
+#: Longer than any of this takes on a busy machine.
+DEADLINE = 20.0
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Client:
+    """A connection that is driven octet by octet."""
+
+    def __init__(self, address: Any) -> None:
+        """Connect."""
+        self.socket = socket.create_connection(address, timeout=DEADLINE)
+        self._parser = h11.Connection(h11.CLIENT)
+        self._closed = False
+
+    def send(self, data: bytes) -> None:
+        """Send octets as they are."""
+        self.socket.sendall(data)
+
+    def expect(self, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+        """Read one answer, as h11 understands it: status, fields, body."""
+        self._parser = self._next_parser(method)
+        status, fields, body = 0, {}, b""
+        while True:
+            event = self._parser.next_event()
+            if event is h11.NEED_DATA:
+                data = self.socket.recv(65536)
+                self._closed = not data
+                self._parser.receive_data(data)
+            elif isinstance(event, h11.InformationalResponse):
+                status = event.status_code
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+                fields = {name.decode(): value.decode("latin-1") for name, value in event.headers}
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                return status, fields, body
+            else:
+                raise AssertionError(f"no answer but {event!r}")
+
+    def _next_parser(self, method: str) -> h11.Connection:
+        left, _ = self._parser.trailing_data
+        parser = h11.Connection(h11.CLIENT)
+        parser.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
+        parser.send(h11.EndOfMessage())
+        parser.receive_data(left) if left else None
+        return parser
+
+    def ask(self, data: bytes = GET, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+        """Send a request and read its answer."""
+        self.send(data)
+        return self.expect(method)
+
+    def rest(self) -> bytes:
+        """Read up to the connection's end."""
+        parts = [self._parser.trailing_data[0]]
+        while data := self.socket.recv(65536):
+            parts.append(data)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Leave."""
+        self.socket.close()
+
+
+class Served:
+    """A loop that serves one handler class as a worker would."""
+
+    def __init__(self, handler: Any, errors: Path, *, alone: bool = False, **tables: Any) -> None:
+        """Bind to a free port; ``tables`` are settings."""
+        self.errors = errors
+        self.server = HTTPServer(("127.0.0.1", 0), adopt_handler(handler))
+        settings = Settings(log=Log(error=str(errors), access="off", level="debug"), **tables)
+        self.logs = open_logs(settings.log)
+        self.row = Row.private()
+        self.loop = RequestLoop(self.server, settings, self.logs, self.row, alone=alone)
+        self.loop.open([self.server.socket])
+        self._clients: list[Client] = []
+
+    def client(self) -> Client:
+        """Connect; the connection ends with the test, if not before."""
+        client = Client(self.server.server_address)
+        self._clients.append(client)
+        return client
+
+    def run(self, client: Callable[[Client], T]) -> T:
+        """Run a client on a thread of its own, and the loop here until it is done."""
+        return self.run_all([client])[0]
+
+    def run_all(self, clients: list[Callable[[Client], T]]) -> list[T]:
+        """Run several clients at once."""
+
+        def live(client: Callable[[Client], T]) -> T:
+            connection = self.client()
+            try:
+                return client(connection)
+            finally:
+                connection.close()
+
+        return self._turn_until_done([partial(live, client) for client in clients])
+
+    def let(self, action: Callable[[], T]) -> T:
+        """Run an action of a client that is connected already."""
+        return self._turn_until_done([action])[0]
+
+    def _turn_until_done(self, actions: list[Callable[[], T]]) -> list[T]:
+        with ThreadPoolExecutor(len(actions)) as pool:
+            futures = [pool.submit(action) for action in actions]
+            deadline = time.monotonic() + DEADLINE
+            while not all(future.done() for future in futures):
+                assert time.monotonic() < deadline, "the clients are not done"
+                self.loop.turn(0.01)
+        return [future.result() for future in futures]
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Run the loop until something holds."""
+        deadline = time.monotonic() + DEADLINE
+        while not condition():
+            assert time.monotonic() < deadline, "it never came to hold"
+            self.loop.turn(0.01)
+
+    @property
+    def log(self) -> str:
+        """What the error log holds."""
+        self.logs.flush()
+        return self.errors.read_text() if self.errors.exists() else ""
+
+    def close(self) -> None:
+        """End it."""
+        for client in self._clients:
+            client.close()
+        self.loop.close()
+        self.server.server_close()
+        self.logs.close()
+
+
+@contextmanager
+def serving(handler: Any, directory: Path, **tables: Any) -> Iterator[Served]:
+    """Serve ``handler`` for the time of a block."""
+    served = Served(handler, directory / "error.log", **tables)
+    try:
+        yield served
+    finally:
+        served.close()
