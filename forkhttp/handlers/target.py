@@ -66,11 +66,11 @@ def _load(place: str) -> ModuleType:
     try:
         found = importlib.util.find_spec(place)
     except ModuleNotFoundError as error:
-        raise TargetError(f"no module named {error.name!r} (looked in {', '.join(sys.path)})") from error
+        raise TargetError(f"no module named {error.name!r} in {Path.cwd()}, nor on Python's path") from error
     except ValueError:
         found = None
     if found is None:
-        raise TargetError(f"no module named {place!r} (looked in {', '.join(sys.path)})")
+        raise TargetError(f"no module named {place!r} in {Path.cwd()}, nor on Python's path")
     return importlib.import_module(place)
 
 

@@ -202,7 +202,7 @@ class Master:
         words = self._crew.words_of(culprit)
         rising = self._roster.rising
         no_target = rising is not None and rising.status == MISCONFIGURED
-        self._crew.abandon(f"its generation was refused: {reason}")
+        self._crew.abandon("its generation was refused")
         if self._current is None:
             status = MISCONFIGURED if no_target else NOT_BOOTED
             self._fail(status, f"the first generation could not boot: {reason}", words)
