@@ -173,8 +173,8 @@ class _Worker:
         row, loop = self._row, self._loop
         if (self._retire_asked or loop.unfit) and not loop.leaving:
             self._context.logs.error.info("worker retires itself", reason=loop.unfit or "SIGTERM")
-            row.state = State.RETIRING
-            loop.leave()
+            row.state = State.DRAINING
+            loop.dismiss()
         if row.reopen != self._reopened:
             self._reopened = row.reopen
             self._context.logs.reopen()

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from forkhttp import cli
+from forkhttp import cli, context
 from forkhttp.cli import control
 from forkhttp.master import master
 from forkhttp.master.signals import TABLE, Command
@@ -46,7 +46,7 @@ def test_the_exit_statuses_are_those_of_the_command_line() -> None:
     assert [int(status) for status, _ in statuses] == [
         master.DONE,
         master.FAILED,
-        master.MISCONFIGURED,
+        context.MISCONFIGURED,
         master.NOT_BOOTED,
         control.NOT_FOUND,
     ]

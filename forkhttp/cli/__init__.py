@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from forkhttp.cli.arguments import parse
 from forkhttp.cli.control import ControlError
 from forkhttp.errors import ConfigError, TargetError
+from forkhttp.process import occupy_standard_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: argparse's own: wrong usage (status 2), ``--help`` and ``--version`` (0).
     """
+    # First of all: the next descriptor that is opened must not become standard output.
+    occupy_standard_descriptors()
     arguments = parse(argv)
     try:
         return arguments.command(arguments)

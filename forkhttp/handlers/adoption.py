@@ -108,11 +108,26 @@ def adopt_server(server: type, ours: type) -> type:
         raise TargetError(
             f"{server.__qualname__} forks for each request (ForkingMixIn); workers are forked here once"
         )
-    names = {}
-    if issubclass(server, socketserver.ThreadingMixIn):
-        names = {name: getattr(ours, name) for name in ("process_request", "server_close")}
-    if issubclass(server, ours):
-        return _subclass(server, (server,), names)
-    between = type("_OverServer", (ours, http.server.HTTPServer), {"__doc__": ours.__doc__})
-    bases = (between,) if server is http.server.HTTPServer else (server, between)
-    return _subclass(server, bases, names)
+    bases: tuple[type, ...] = (server,)
+    if _threads_come_first(server, ours):
+        bases += (_WithoutThreads,)
+    if not issubclass(server, ours):
+        between = type("_OverServer", (ours, http.server.HTTPServer), {"__doc__": ours.__doc__})
+        bases = (between,) if server is http.server.HTTPServer else (*bases, between)
+    return _subclass(server, bases, {})
+
+
+def _threads_come_first(server: type, ours: type) -> bool:
+    """Whether ThreadingMixIn stands where it has a say, before the class that serves."""
+    either = (socketserver.ThreadingMixIn, socketserver.BaseServer, ours)
+    return next(each for each in server.__mro__ if each in either) is socketserver.ThreadingMixIn
+
+
+class _WithoutThreads(socketserver.ThreadingMixIn):
+    """Stands before ThreadingMixIn, behind whatever the user's own class does, and passes it over."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as documented
+        super(socketserver.ThreadingMixIn, self).process_request(request, client_address)  # type: ignore[misc]
+
+    def server_close(self) -> None:
+        super(socketserver.ThreadingMixIn, self).server_close()  # type: ignore[misc]

@@ -109,7 +109,7 @@ class BaseHTTPRequestHandler:
     requestline: str
     raw_requestline: bytes
     request_version: str
-    close_connection: bool
+    close_connection: bool = True
 
     _port: Port | None = None
     _head: RequestHead | None = None
@@ -117,6 +117,7 @@ class BaseHTTPRequestHandler:
     _headers_buffer: list[bytes]
     _logs_as_ours: ClassVar[bool] = True
     _parses_as_ours: ClassVar[bool] = True
+    _may_read_heads: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Note once per class what would otherwise be asked for each request."""
@@ -126,6 +127,7 @@ class BaseHTTPRequestHandler:
         cls._parses_as_ours = (
             cls.handle_one_request is ours.handle_one_request and cls.parse_request is ours.parse_request
         )
+        cls._may_read_heads = not cls._parses_as_ours or cls.handle is not ours.handle
 
     def __init__(self, request: Any, client_address: Any, server: Any) -> None:  # noqa: ANN401 - as documented: whatever the server class made of them
         """Serve ``request``, as ``socketserver.BaseRequestHandler`` does."""
@@ -135,9 +137,7 @@ class BaseHTTPRequestHandler:
         self._port = port = port_of(request)
         self.setup()
         if port is not None:
-            port.resident = self
-            if not self._parses_as_ours:
-                port.replay_heads()
+            self._stay(port)
             self.handle()
             return
         try:
@@ -145,9 +145,23 @@ class BaseHTTPRequestHandler:
         finally:
             self.finish()
 
+    def _stay(self, port: Port) -> None:
+        """Become the one that the server calls for each request of the connection."""
+        port.resident = self
+        if self._may_read_heads:
+            port.replay_heads()
+
     def setup(self) -> None:
         """Make ``connection``, ``rfile`` and ``wfile``; called once, before the first request."""
         self.connection = self.request
+        if self._port is None and (found := port_of(self.request)) is not None:
+            # The standard library's __init__ was called by its own name. It ends with finish(); an
+            # override must not see that twice, so an instance that has one serves a single request.
+            self._port = found
+            if type(self).finish is BaseHTTPRequestHandler.finish:
+                self._stay(found)
+            elif self._may_read_heads:
+                found.replay_heads()
         if (port := self._port) is not None:
             self.rfile = port.rfile
             self.wfile = port.wfile
@@ -161,10 +175,14 @@ class BaseHTTPRequestHandler:
         self.rfile = self.connection.makefile("rb", self.rbufsize)
         # A buffer of 0 makes a raw writer, which may write less than it is given; the
         # documents promise that wfile writes everything (3.6: "wfile now ... BufferedIOBase").
-        self.wfile = _WholeWriter(self.connection) if self.wbufsize == 0 else self.connection.makefile("wb")
+        self.wfile = (
+            self.connection.makefile("wb", self.wbufsize) if self.wbufsize else _WholeWriter(self.connection)
+        )
 
     def finish(self) -> None:
         """Flush and close the streams; called once, at the connection's end."""
+        if (port := self._port) is not None and port.resident is self:
+            return  # the connection goes on; the server lets go of its resident first
         if not self.wfile.closed:
             try:
                 self.wfile.flush()
@@ -186,13 +204,12 @@ class BaseHTTPRequestHandler:
         """Take or read one request, parse it and call its ``do_`` method."""
         port = self._port
         if port is not None and self._parses_as_ours:
-            self._head = port.take_head()
-            if self._head is None:
+            head = port.take_head()
+            if head is None:
                 self.close_connection = True
-            elif self.parse_request():
+            elif self._accept(port, head):
                 self.respond()
             return
-        self._head = None
         try:
             self._read_request()
         except TimeoutError as error:
@@ -212,7 +229,8 @@ class BaseHTTPRequestHandler:
             return
         if self.parse_request():
             self.respond()
-            self.wfile.flush()
+            if self._port is None:
+                self.wfile.flush()
 
     def respond(self) -> None:
         """Answer the request that was parsed, with the ``do_`` method of its name.
@@ -231,11 +249,18 @@ class BaseHTTPRequestHandler:
         Returns:
             False if the request was refused; the answer has been sent then.
         """
-        port = self._port
-        if port is not None and not self._parses_as_ours and (taken := port.take_head()) is not None:
-            self._head = taken
-        if (head := self._head) is None:
+        if (port := self._port) is None:
             return self._parse_leniently()
+        head = port.take_head()
+        if head is None:
+            # A loop of the class's own came round again; what it has read is no request.
+            self.close_connection = True
+            return False
+        return self._accept(port, head)
+
+    def _accept(self, port: Port, head: RequestHead) -> bool:
+        """Take over a head that the server has validated."""
+        self._head = head
         self.command = head.method
         path = head.target
         # Two slashes at the start would make a redirect to this path point at another host (CVE-2021-28861).
@@ -245,8 +270,7 @@ class BaseHTTPRequestHandler:
         self.request_version = "HTTP/1.1" if head.minor else "HTTP/1.0"
         self._headers = None
         self.close_connection = not (
-            head.persistent
-            and (self.protocol_version >= "HTTP/1.1" or (port is not None and port.always_persistent))
+            head.persistent and (port.always_persistent or self.protocol_version >= "HTTP/1.1")
         )
         return self.handle_expect_100() if head.expects_continue else True
 

@@ -20,6 +20,9 @@ import sys
 import urllib.parse
 from http import HTTPStatus
 from mimetypes import guess_type, init
+
+# Not those of Path: they raise where a name is too long, or a directory is closed to us.
+from os.path import commonpath, isdir, isfile, islink, realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -74,11 +77,14 @@ class SimpleHTTPRequestHandler(BaseHTTPRequestHandler):
             What is to be sent as the body, to be closed by the caller; None if the answer is complete.
         """
         path = self.translate_path(self.path)
-        if Path(path).is_dir():
+        if self._leads_out(path):
+            self.send_error(HTTPStatus.NOT_FOUND, "File not found")
+            return None
+        if isdir(path):
             if not urllib.parse.urlsplit(self.path).path.endswith("/"):
                 self._redirect_to_directory()
                 return None
-            index = next((name for name in self.index_pages if Path(path, name).is_file()), None)
+            index = next((name for name in self.index_pages if isfile(Path(path, name))), None)
             if index is None:
                 return self.list_directory(path)
             path = str(Path(path, index))
@@ -88,9 +94,21 @@ class SimpleHTTPRequestHandler(BaseHTTPRequestHandler):
             return None
         return self._open_file(path)
 
+    def _leads_out(self, path: str) -> bool:
+        """Whether a symbolic link leads out of the root; a class that maps paths itself knows better."""
+        if type(self).translate_path is not SimpleHTTPRequestHandler.translate_path:
+            return False
+        root = realpath(self.directory)
+        try:
+            return commonpath((root, realpath(path))) != root
+        except ValueError:  # a NUL is no part of a name
+            return True
+
     def _redirect_to_directory(self) -> None:
         parts = urllib.parse.urlsplit(self.path)
-        location = urllib.parse.urlunsplit(("", "", parts.path + "/", parts.query, ""))
+        # Browsers read a backslash as a slash, and two at the start as the name of a host.
+        place = parts.path.replace("\\", "%5C") + "/"
+        location = urllib.parse.urlunsplit(("", "", place, parts.query, ""))
         self.send_response(HTTPStatus.MOVED_PERMANENTLY)
         self.send_header("Location", location)
         self.send_header("Content-Length", "0")
@@ -98,7 +116,8 @@ class SimpleHTTPRequestHandler(BaseHTTPRequestHandler):
 
     def _open_file(self, path: str) -> BinaryIO | None:
         try:
-            source = Path(path).open("rb")  # noqa: SIM115 - the caller closes it
+            # Without waiting: opening a pipe would hold the worker until somebody writes to it.
+            source = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
         except (OSError, ValueError):
             self.send_error(HTTPStatus.NOT_FOUND, "File not found")
             return None
@@ -144,7 +163,7 @@ class SimpleHTTPRequestHandler(BaseHTTPRequestHandler):
         except OSError:
             self.send_error(HTTPStatus.NOT_FOUND, "No permission to list directory")
             return None
-        shown = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path, errors="surrogatepass")
+        shown = _unquoted(urllib.parse.urlsplit(self.path).path)
         title = html.escape(f"Directory listing for {shown}", quote=False)
         encoding = sys.getfilesystemencoding()
         lines = [
@@ -169,9 +188,9 @@ class SimpleHTTPRequestHandler(BaseHTTPRequestHandler):
     @staticmethod
     def _listed(path: Path) -> str:
         link = shown = path.name
-        if path.is_dir():
+        if isdir(path):
             link = shown = path.name + "/"
-        if path.is_symlink():
+        if islink(path):
             shown = path.name + "@"
         target = urllib.parse.quote(link, errors="surrogatepass")
         # A name with a colon in its first part would read as a scheme (RFC 3986 section 4.2).
@@ -182,11 +201,7 @@ class SimpleHTTPRequestHandler(BaseHTTPRequestHandler):
 
         A trailing slash stays, because a file must not answer for a directory of its name.
         """
-        path = path.split("?", 1)[0].split("#", 1)[0]
-        try:
-            path = urllib.parse.unquote(path, errors="surrogatepass")
-        except UnicodeDecodeError:
-            path = urllib.parse.unquote(path)
+        path = _unquoted(path.split("?", 1)[0].split("#", 1)[0])
         ends_with_slash = path.rstrip().endswith("/")
         words = [word for word in posixpath.normpath(path).split("/") if word]
         # A word that is more than one component, or none, on this system is left out.
@@ -219,3 +234,11 @@ class SimpleHTTPRequestHandler(BaseHTTPRequestHandler):
                 return self.extensions_map[key]
         guessed, _ = guess_type(os.fspath(path))
         return guessed or "application/octet-stream"
+
+
+def _unquoted(path: str) -> str:
+    """Decode a target; a name that is no UTF-8 is one with surrogates, as in ``os.fsdecode``."""
+    try:
+        return urllib.parse.unquote(path, errors="surrogatepass")
+    except UnicodeDecodeError:
+        return urllib.parse.unquote(path)

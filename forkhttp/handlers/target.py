@@ -63,9 +63,13 @@ def resolve(spec: str, directory: str = "") -> HandlerFactory:
 def _load(place: str) -> ModuleType:
     if place.endswith(".py") or "/" in place:
         return _load_file(Path(place))
+    if not all(place.split(".")):
+        raise TargetError(f"{place!r} is no name of a module")
     try:
         found = importlib.util.find_spec(place)
     except ModuleNotFoundError as error:
+        if not f"{place}.".startswith(f"{error.name}."):
+            raise  # the package is there, and misses a module itself
         raise TargetError(f"no module named {error.name!r} in {Path.cwd()}, nor on Python's path") from error
     except ValueError:
         found = None
@@ -91,7 +95,11 @@ def _load_file(path: Path) -> ModuleType:
         raise TargetError(f"{str(path)!r} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
     return module
 
 

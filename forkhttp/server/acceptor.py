@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import resource
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from forkhttp.server.poller import READ
@@ -85,7 +86,10 @@ class Acceptor:
         self._shared = shared
         for number, listener in enumerate(listeners):
             listener.settimeout(0)
-            self._listeners[listener.fileno()] = (number, listener)
+            # A number of our own: the application may close its server's socket, and what is registered
+            # under a number that is closed cannot be taken out again while the master holds the listener.
+            own = os.dup(listener.fileno())
+            self._listeners[own] = (number, listener)
         self._open()
 
     def accept(self, fd: int, now: float) -> bool:
@@ -108,6 +112,9 @@ class Acceptor:
                 self.lost = True
                 self.close()
             return False
+        except Exception:  # noqa: BLE001 - an application's get_request() costs its connection, not the worker
+            self._errors.error("get_request failed", detail=traceback.format_exc())
+            return True
         self._held = self._welcome(request, client_address, number)
         if self._held >= self._most:
             self.close()
@@ -132,9 +139,15 @@ class Acceptor:
         that was spent on it is not given to another (epoll_ctl(2), EPOLLEXCLUSIVE).
         """
         self.close()
-        for fd, (_, listener) in list(self._listeners.items()):
+        for fd in self._listeners:
             while self._held < self._most and self.accept(fd, now):
                 pass
+        self.forget()
+
+    def forget(self) -> None:
+        """Close this process's descriptors of the listeners."""
+        for fd, (_, listener) in self._listeners.items():
+            os.close(fd)
             with contextlib.suppress(OSError):  # the application may have closed it
                 listener.close()
         self._listeners.clear()
@@ -144,8 +157,7 @@ class Acceptor:
         if self.is_open:
             self.is_open = False
             for fd in self._listeners:
-                with contextlib.suppress(OSError):  # the application may have closed it
-                    self._poller.remove(fd)
+                self._poller.remove(fd)
 
     def _open(self) -> None:
         if not self.is_open and not self.lost and self._listeners and self._held < self._most:

@@ -124,14 +124,15 @@ class Connection:
         slot: where the timers keep it.
         scanned: octets of ``state.unread`` in which no head ends.
         resident: the handler instance that lives here; None before the first request.
+        replays: ``rfile`` begins with the head's octets, for a class that parses them itself.
     """
 
     __slots__ = (
         "__weakref__",
+        "_asked_for_more",
         "_conditions",
         "_continue_is_awaited",
         "_head_waits",
-        "_replays",
         "began",
         "body_began",
         "body_octets",
@@ -140,6 +141,7 @@ class Connection:
         "head",
         "output",
         "phase",
+        "replays",
         "request",
         "resident",
         "rfile",
@@ -172,7 +174,8 @@ class Connection:
         self._conditions = conditions
         self._continue_is_awaited = False
         self._head_waits = False
-        self._replays = False
+        self._asked_for_more = False
+        self.replays = False
 
     def open_streams(self) -> None:
         """Make what a handler reads and writes; a connection that never asks needs none."""
@@ -194,15 +197,18 @@ class Connection:
     def take_head(self) -> RequestHead | None:
         """Give the head of the request that is to be served, once; then None."""
         if not self._head_waits:
+            # A handle() that loops comes round as long as its connection is to go on.
+            resident = self.resident
+            self._asked_for_more = resident is not None and not resident.close_connection
             return None
         self._head_waits = False
-        if self._replays:
+        if self.replays:
             self.rfile.skip(len(self.head.octets))
         return self.head
 
     def replay_heads(self) -> None:
         """Let ``rfile`` begin with the head's octets, for a class that parses them itself."""
-        self._replays = True
+        self.replays = True
         if self._head_waits:
             self.rfile.prepend(self.head.octets)
 
@@ -213,6 +219,7 @@ class Connection:
     def end_after_answer(self) -> None:
         """Let the connection end with the current exchange."""
         self.state.last = True
+        self.wfile.persistent = False
 
     def log(self, line: str) -> None:
         """Write a line of the handler's to the error log."""
@@ -229,8 +236,9 @@ class Connection:
         self.head = head
         self.state.exchanges += 1
         self._head_waits = True
+        self._asked_for_more = False
         self._continue_is_awaited = head.expects_continue
-        if self._replays:
+        if self.replays:
             self.rfile.prepend(head.octets)
 
     @property
@@ -249,7 +257,8 @@ class Connection:
         most = self._conditions.settings.limits.keep_alive_requests
         return not (
             resident is None
-            or resident.close_connection
+            or not self.head.persistent
+            or (resident.close_connection and not self._asked_for_more)
             or self.state.last
             or self._conditions.leaving
             or not self.rfile.complete
@@ -301,7 +310,7 @@ class Connection:
             if not poll.poll(max(self.body_deadline() - time.monotonic(), 0) * 1000):
                 raise PeerStalled("the peer stopped sending its body")
             if output.pending:
-                self.moved(output.drain())
+                self.wfile.let_go()  # not drain(): the lookout may be at it as well
         if not data:
             raise PeerGone("the peer left before its body was complete")
         self.moved(len(data))

@@ -56,6 +56,8 @@ class HTTPServer:
     server_port: int
 
     _loop: RequestLoop | None = None
+    _stopped: threading.Event | None = None
+    _stop_asked: bool = False
     _poll_interval: ClassVar[float] = 0.5
 
     def __init__(
@@ -71,9 +73,6 @@ class HTTPServer:
         """
         self.server_address = server_address
         self.RequestHandlerClass = RequestHandlerClass
-        self._stopped = threading.Event()
-        self._stopped.set()
-        self._stop_asked = False
         if self.inherited is not None:
             self.socket = self.inherited
             self.note_address(self.socket.getsockname())
@@ -91,6 +90,12 @@ class HTTPServer:
 
     def server_bind(self) -> None:
         """Bind the socket, and note the name and the port that it has."""
+        if self.inherited is not None:
+            # The standard library's __init__ was called by its own name; the one above does not bind.
+            self.socket.close()
+            self.socket = self.inherited
+            self.note_address(self.socket.getsockname())
+            return
         if self.allow_reuse_address:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self.allow_reuse_port and hasattr(socket, "SO_REUSEPORT"):
@@ -108,6 +113,8 @@ class HTTPServer:
 
     def server_activate(self) -> None:
         """Listen."""
+        if self.socket is self.inherited:
+            return
         self.socket.listen(self.request_queue_size)
 
     def server_close(self) -> None:
@@ -135,20 +142,21 @@ class HTTPServer:
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serve until ``shutdown()``; look for it every ``poll_interval`` seconds."""
-        self._stopped.clear()
+        self._stopped = stopped = threading.Event()
         loop = self._own_loop()
         try:
-            while not self._stop_asked:
+            while not self._stop_asked or loop.sending:
                 loop.turn(poll_interval)
                 self.service_actions()
         finally:
             self._stop_asked = False
-            self._stopped.set()
+            stopped.set()
 
     def shutdown(self) -> None:
         """Stop ``serve_forever`` and wait until it has; to be called from another thread."""
         self._stop_asked = True
-        self._stopped.wait()
+        if (stopped := self._stopped) is not None:
+            stopped.wait()
 
     def handle_request(self) -> None:
         """Serve one request; ``handle_timeout`` if none came within ``timeout`` seconds."""
@@ -162,6 +170,8 @@ class HTTPServer:
                 self.handle_timeout()
                 return
             loop.turn(min(left, self._poll_interval))
+        while loop.sending:
+            loop.turn(self._poll_interval)
 
     def _own_loop(self) -> RequestLoop:
         if self._loop is None:

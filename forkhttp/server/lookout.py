@@ -19,8 +19,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from forkhttp.errors import ForkhttpError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -123,7 +121,8 @@ class Lookout:
             self._look_after(self._late)
 
     def _look_after(self, late: Late) -> None:
-        with contextlib.suppress(ForkhttpError):  # its handler will meet it
+        # Whatever it is, the handler will meet it on its own thread; this one must go on.
+        with contextlib.suppress(Exception):
             late.let_go()
         self._stalled(late)
 

@@ -14,18 +14,21 @@ processes share. The loop knows no master: a worker asks it to ``open``, ``leave
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
 import threading
 import time
 import traceback
 from collections import deque
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakSet
 
 from forkhttp.errors import HandlerError, PeerGone, PeerStalled, ProtocolError
 from forkhttp.handlers.port import PORTS
-from forkhttp.scoreboard import BEAT, BEGAN, CONNECTIONS, ERRORS, PARKED, PROGRESS, REQUESTS
+from forkhttp.scoreboard import BEAT, BEGAN, CONNECTIONS, ERRORS, PARKED, PROGRESS, REQUESTS, State
 from forkhttp.server.acceptor import Acceptor
 from forkhttp.server.conditions import Conditions
 from forkhttp.server.connection import NEXT, Connection, ConnectionState, Event, Phase
@@ -93,7 +96,9 @@ class RequestLoop:
         self._busy: Connection | None = None
         self._thread = threading.get_ident()
         self._stalled = False
+        self._forked = False
         self.exchanges = 0
+        _LOOPS.add(self)
 
     # -- coming and going ---------------------------------------------------------------------
 
@@ -137,6 +142,11 @@ class RequestLoop:
         if self._stalled:
             return "a handler made no progress"
         return "the application closed a listener" if self._acceptor.lost else ""
+
+    @property
+    def sending(self) -> bool:
+        """Whether some answer has not left: its peer reads more slowly than it was written."""
+        return any(connection.phase is Phase.SENDING for connection in self._connections.values())
 
     @property
     def empty(self) -> bool:
@@ -188,14 +198,17 @@ class RequestLoop:
         if phase is Phase.SENDING:
             self._send_on(connection)
             return
+        state = connection.state
+        if phase is Phase.PARKED and state.unread:
+            # Requests wait in memory: until they are served nothing is received, not even the peer's end.
+            return
         data = connection.take()
         if data is None:
             return
         if not data:
             self._close(connection)
             return
-        state = connection.state
-        if phase is Phase.PARKED and not state.unread:
+        if phase is Phase.PARKED:
             self._arrive(connection, data)
         elif phase is Phase.LINGERING:
             connection.body_octets += len(data)
@@ -299,6 +312,7 @@ class RequestLoop:
         if connection.phase is Phase.PARKED:
             connection.phase = Phase.BUSY
         else:
+            self._timers.discard(connection)  # an idle connection's deadline may be an earlier one
             self._enter(connection, Event.REQUEST)
         if connection.resident is None:
             self._open_streams(connection)
@@ -311,11 +325,6 @@ class RequestLoop:
         wfile = connection.wfile
         wfile.begin()
         failure = self._run(connection, wfile)
-        if failure is None:
-            try:
-                wfile.end()
-            except (HandlerError, PeerGone) as error:
-                failure = error
         if failure is not None:
             self._fail(connection, failure)
         self.exchanges += 1
@@ -331,23 +340,36 @@ class RequestLoop:
             raise failure
 
     def _run(self, connection: Connection, wfile: ResponseStream) -> BaseException | None:
-        """Run the handler inline, under the eyes of the lookout; give what it raised."""
+        """Run the handler inline, under the eyes of the lookout, and frame its answer; give what was raised.
+
+        Whatever application code raises ends its exchange, and not the worker; so does what its answer
+        makes ours raise (no memory, say).
+        """
         if not self._lookout_runs:
             self._lookout_runs = True
             self._lookout.start()
         self._busy = connection
+        failure = None
         self._lookout.enter(wfile)
         try:
             if connection.resident is None:
                 self._admit(connection)
             else:
                 connection.resident.handle()
-        except BaseException as error:  # noqa: BLE001 - what application code raises ends its exchange, not the worker
-            return error
-        finally:
-            self._lookout.leave()
-            self._busy = None
-        return None
+        except BaseException as error:  # noqa: BLE001 - see above
+            failure = error
+        if self._forked:
+            _leave_child(failure)
+        self._lookout.leave()
+        self._busy = None
+        if failure is None:
+            try:
+                if connection.request.fileno() != connection.fd:
+                    raise PeerGone("the handler closed or took its socket")  # noqa: TRY301 - one way out
+                wfile.end()
+            except BaseException as error:  # noqa: BLE001 - see above
+                failure = error
+        return failure
 
     def _open_streams(self, connection: Connection) -> None:
         if connection.resident is None and not hasattr(connection, "rfile"):
@@ -375,16 +397,17 @@ class RequestLoop:
         if not wfile.persistent or connection.resident is None:
             self._end(connection)
             return
-        if connection.head.length:
+        if connection.head.length or connection.replays:
             connection.rfile.begin(None, b"")
-        idle = self._settings.timeouts.keep_alive if connection.timeout is None else connection.timeout
-        connection.deadline = self._now + idle
-        if connection.slot < 0:
-            self._timers.add(connection)
         if connection.phase is Phase.BUSY:
             connection.phase = Phase.PARKED
         else:
+            self._timers.discard(connection)
             self._enter(connection, Event.ANSWERED)
+        idle = self._settings.timeouts.keep_alive if connection.timeout is None else connection.timeout
+        connection.deadline = self._now + idle
+        if connection.slot < 0 or connection.timeout is not None:
+            self._timers.add(connection)
         if connection.state.unread:
             self._ready.append(connection)
 
@@ -423,7 +446,10 @@ class RequestLoop:
     def _fail(self, connection: Connection, failure: BaseException) -> None:
         """End an exchange that its handler, or its peer, left unfinished."""
         wfile = connection.wfile
-        if isinstance(failure, PeerStalled) and not wfile.committed:
+        if connection.request.fileno() != connection.fd:
+            # Its number may be another file's by now: nothing may be sent there any more.
+            self._close(connection)
+        elif isinstance(failure, PeerStalled) and not wfile.committed:
             self._answer_instead(connection, HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time")
         elif isinstance(failure, PeerGone):
             self._close(connection)
@@ -473,6 +499,7 @@ class RequestLoop:
         if still < stall * 1e9 or self._stalled:
             return
         self._stalled = True
+        self._row.state = State.RETIRING  # the master need not wait for the handler to see to a replacement
         frames = sys._current_frames()  # noqa: SLF001 - the documented way to another thread's stack
         stack = "".join(traceback.format_stack(frames[self._thread]))
         self._logs.error.error(
@@ -498,7 +525,8 @@ class RequestLoop:
             and not connection.state.unread
             and connection.rfile.complete
         )
-        if asked_for:
+        # A close with octets unread would be a reset, which takes the answer with it.
+        if asked_for and not connection.take():
             self._close(connection)
             return
         connection.half_close()
@@ -530,22 +558,45 @@ class RequestLoop:
         if connection.phase is Phase.CLOSED:
             return
         self._timers.discard(connection)
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        with contextlib.suppress(OSError, ValueError, KeyError):  # the application may have closed it
             self._poller.remove(connection.fd)
         del self._connections[connection.fd]
+        connection.fd = -1
         connection.phase = NEXT[connection.phase, Event.OVER]
         connection.output.drop()
         resident, connection.resident = connection.resident, None
         if resident is not None:
-            try:
-                resident.finish()
-            except Exception as error:  # noqa: BLE001 - an application's finish() ends nothing but itself
-                self._report(connection, error)
+            self._guard(connection, resident.finish)
         PORTS.pop(connection.request, None)
+        self._guard(connection, partial(self.server.shutdown_request, connection.request))
         with contextlib.suppress(OSError):
-            self.server.shutdown_request(connection.request)
+            connection.request.close()
         self._cells[CONNECTIONS] = self._cells[PARKED] = len(self._connections)
         self._acceptor.held(len(self._connections))
+
+    def _guard(self, connection: Connection, hook: Callable[[], object]) -> None:
+        """Call a hook at a connection's end; what it raises ends nothing but itself."""
+        try:
+            hook()
+        except OSError:
+            return  # the peer has left already
+        except BaseException as error:
+            self._report(connection, error)
+            if self.conditions.alone and isinstance(error, KeyboardInterrupt):
+                raise
+
+    def _forget(self) -> None:
+        """In a child that the application forked: let go of what is its parent's.
+
+        A descriptor kept open here would suppress the parent's FIN, and an epoll that is shared would
+        give this child the parent's connections.
+        """
+        self._forked = True
+        self._acceptor.forget()
+        self._poller.close()
+        for connection in self._connections.values():
+            if connection is not self._busy:
+                connection.request.close()
 
     def close(self) -> None:
         """Close everything: connections, poller and lookout. The listeners are their owner's."""
@@ -554,12 +605,20 @@ class RequestLoop:
         for connection in list(self._connections.values()):
             self._close(connection)
         self._acceptor.close()
+        self._acceptor.forget()
         self._poller.close()
 
     # -- accepting and moving on ------------------------------------------------------------------
 
     def _welcome(self, request: socket.socket, client_address: Any, listener: int) -> int:  # noqa: ANN401 - what the family makes it
         """Park a connection that was just accepted; give the number of connections."""
+        if type(request).recv is not socket.socket.recv:
+            # What comes by the descriptor is not what the application's socket would give.
+            self._logs.error.error(
+                "connection refused", problem="a wrapped socket (TLS) cannot be served yet"
+            )
+            request.close()
+            return len(self._connections)
         try:
             request.settimeout(self._settings.timeouts.send)
             if request.family != getattr(socket, "AF_UNIX", None):
@@ -568,8 +627,13 @@ class RequestLoop:
         except OSError:
             request.close()  # the peer has left already
             return len(self._connections)
-        state = ConnectionState(listener, client_address or ("", 0))
+        # A unix peer has a path or nothing for an address; a handler is to find a host and a port.
+        known = not isinstance(client_address, str | bytes | None)
+        state = ConnectionState(listener, client_address if known else ("", 0))
         connection = Connection(request, state, self.conditions)
+        stale = self._connections.get(connection.fd)
+        if stale is not None:
+            self._close(stale)  # the application closed its socket while it was parked
         self._connections[connection.fd] = connection
         self._set_deadline(connection, self._settings.timeouts.keep_alive)
         self._poller.add(connection.fd, READ)
@@ -581,8 +645,36 @@ class RequestLoop:
         before = connection.phase
         connection.phase = after = NEXT[before, event]
         if _INTEREST[before] != _INTEREST[after]:
-            self._poller.change(connection.fd, _INTEREST[after])
+            try:
+                self._poller.change(connection.fd, _INTEREST[after])
+            except OSError:  # the application closed it
+                self._close(connection)
 
     def _set_deadline(self, connection: Connection, seconds: float) -> None:
         connection.deadline = self._now + seconds
         self._timers.add(connection)
+
+
+#: The loops of this process; a forked child lets go of what they hold.
+_LOOPS: WeakSet[RequestLoop] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for loop in _LOOPS:
+        loop._forget()  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _leave_child(failure: BaseException | None) -> NoReturn:
+    """End a child whose code came back to the loop, which is its parent's."""
+    status = 0 if failure is None else 1
+    if isinstance(failure, SystemExit):
+        status = failure.code if isinstance(failure.code, int) else int(failure.code is not None)
+    elif failure is not None:
+        traceback.print_exception(failure)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status & 0xFF)

@@ -109,7 +109,8 @@ class Output:
         return total
 
     def drop(self) -> None:
-        """Forget what has not left: the connection is over."""
+        """Forget what has not left, and the socket: its number may be another connection's next."""
+        self._fd = -1
         while self._queue:
             segment = self._queue.popleft()
             if isinstance(segment, FileSegment):

@@ -29,6 +29,9 @@ class BodySource(Protocol):
             ProtocolError: the peer's framing is broken.
         """
 
+    def end_after_answer(self) -> None:
+        """Let the connection end with the current exchange."""
+
 
 class RequestStream(io.BufferedIOBase):
     """A readable stream over one request's body at a time."""
@@ -129,6 +132,11 @@ class RequestStream(io.BufferedIOBase):
             self._data = self._rest() + data
             self._at = 0
         return self._take(length if limit < 0 else min(length, limit))
+
+    def close(self) -> None:
+        """End the stream; the connection ends with it."""
+        self._source.end_after_answer()
+        super().close()
 
     def __iter__(self) -> Iterator[bytes]:
         """Read line by line."""

@@ -64,6 +64,9 @@ class Exchange(Protocol):
     def moved(self, octets: int) -> None:
         """Note that octets were received, or, with 0, that some were sent."""
 
+    def end_after_answer(self) -> None:
+        """Let the connection end with the current exchange."""
+
     def complain(self, fault: str) -> None:
         """Log what the handler did wrong, where it can be set right without stopping it."""
 
@@ -99,8 +102,9 @@ class ResponseStream(io.BufferedIOBase):
         self.status = 0
         self.octets = 0
         self.persistent = True
+        self._void = False
         if self._streaming or self._pieces or self._unread_head:
-            self._streaming = self._void = False
+            self._streaming = False
             self._pieces.clear()
             self._unread_head = self._unread_chunk = b""
 
@@ -151,6 +155,7 @@ class ResponseStream(io.BufferedIOBase):
 
     def close(self) -> None:
         """End the stream; the connection ends with it."""
+        self._exchange.end_after_answer()
         super().close()
 
     def send_file(self, source: BinaryIO, offset: int, count: int) -> bool:
@@ -163,16 +168,20 @@ class ResponseStream(io.BufferedIOBase):
 
         Raises:
             PeerGone: the peer left.
+            OSError: ``source`` is no file, or there is no descriptor left for it.
         """
+        if self.closed or count < 0:
+            raise ValueError("a stretch of a file needs an open stream and a length")
         with self._lock:
             self._streaming = True
             self._push()
             if self._void or self._left < count:
                 return False
             if count:
+                segment = FileSegment(source.fileno(), offset, count)
                 self._left -= count
                 self.octets += count
-                self._output.put_file(FileSegment(source.fileno(), offset, count))
+                self._output.put_file(segment)
                 self._output.drain()
             return True
 
@@ -197,6 +206,8 @@ class ResponseStream(io.BufferedIOBase):
     def end(self) -> None:
         """The handler has returned: frame what it wrote, and send it.
 
+        What is written from now on, by a thread that the handler left behind, goes nowhere.
+
         Raises:
             HandlerError: it wrote no answer, or less than it announced.
             PeerGone: the peer left.
@@ -209,8 +220,10 @@ class ResponseStream(io.BufferedIOBase):
             with self._lock:
                 self._push()
                 self._end_body()
+                self._void = True
         else:
             self._end_gathered(self._head)
+            self._void = True
 
     def substitute(self, answer: bytes, status: int) -> bool:
         """Send the server's own complete answer in place of the handler's; the connection ends with it.
@@ -259,7 +272,8 @@ class ResponseStream(io.BufferedIOBase):
 
     def _send_interim(self, head: ResponseHead) -> None:
         if self._exchange.head.minor:
-            self._output.put(frame_interim(head))
+            with self._lock:
+                self._output.put(frame_interim(head))
 
     def _await_room(self) -> None:
         """Hold the handler while much of what it wrote before has not left."""
@@ -289,7 +303,12 @@ class ResponseStream(io.BufferedIOBase):
 
     def _end_gathered(self, head: ResponseHead) -> None:
         if self._own_chunks is not None:
-            self._unchunk(self._own_chunks)
+            pieces = self._take_pieces()
+            if not self._own_chunks.complete:
+                raise HandlerError("the handler's own chunks do not end")
+            self._own_chunks = None
+            self._pieces = pieces
+            self._gathered = sum(map(len, pieces))
         gathered = self._gathered
         octets = self._commit(head, gathered)
         if self._left > gathered:
@@ -316,9 +335,7 @@ class ResponseStream(io.BufferedIOBase):
     def _push(self) -> None:
         """Put all pieces on their way; under the lock."""
         head = self._head
-        if head is None:
-            return
-        if self._void:
+        if head is None or self._void:
             return
         octets = b"" if self.committed else self._commit(head, None)
         body = self._body()
@@ -332,12 +349,7 @@ class ResponseStream(io.BufferedIOBase):
 
     def _body(self) -> list[bytes]:
         """Take the pieces and give them as they go on the wire."""
-        if self._own_chunks is not None:
-            self._unchunk(self._own_chunks)
-        pieces = self._pieces
-        count = len(pieces)
-        taken = pieces[:count]
-        del pieces[:count]
+        taken = self._take_pieces()
         if not taken:
             return taken
         size = sum(map(len, taken))
@@ -355,6 +367,14 @@ class ResponseStream(io.BufferedIOBase):
         self.octets += size
         return taken
 
+    def _take_pieces(self) -> list[bytes]:
+        """Take what is there; what the handler's thread appends in the meantime stays for the next time."""
+        pieces = self._pieces
+        count = len(pieces)
+        taken = pieces[:count]
+        del pieces[:count]
+        return taken if self._own_chunks is None else self._unchunk(self._own_chunks, taken)
+
     def _cut(self, taken: list[bytes], size: int) -> list[bytes]:
         """Keep what was announced; the rest must not become the next answer."""
         request, head = self._exchange.head, self._head
@@ -363,19 +383,20 @@ class ResponseStream(io.BufferedIOBase):
             self._exchange.complain(f"the answer is {size - self._left} octets longer than it announced")
         return [b"".join(taken)[: self._left]]
 
-    def _unchunk(self, decoder: ChunkedBody) -> None:
+    def _unchunk(self, decoder: ChunkedBody, taken: list[bytes]) -> list[bytes]:
         """Read the chunks that the handler framed by itself: what goes on is framed by the server."""
-        data = self._unread_chunk + b"".join(self._pieces)
-        self._pieces.clear()
-        self._gathered = 0
+        data = self._unread_chunk + b"".join(taken)
+        payloads = []
         try:
             while data and not decoder.complete:
                 payload, consumed = decoder.decode(data)
                 if not consumed:
                     break
                 data = data[consumed:]
-                self._pieces.append(payload)
-                self._gathered += len(payload)
+                if payload:
+                    payloads.append(payload)
         except ProtocolError as error:
+            self._unread_chunk = data  # whoever comes next, the handler after the lookout, meets it again
             raise HandlerError(f"the handler's own chunks are not well formed: {error.detail}") from error
         self._unread_chunk = b"" if decoder.complete else data
+        return payloads

@@ -44,11 +44,12 @@ class _Content(Enum):
     DESCRIBED = auto()  # no body; Content-Length speaks of what a GET would get
     NONE = auto()  # no body, and no field that speaks of one
     EMPTY = auto()  # no body, but for framing it could have one: Content-Length is 0
+    TUNNEL = auto()  # what follows is no HTTP any more, up to the close
 
 
 #: RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5; every 1xx is NONE, too.
 _BY_STATUS = {204: _Content.NONE, 205: _Content.EMPTY, 304: _Content.DESCRIBED}
-_WITHOUT_LENGTH = {_Content.NONE, _Content.EMPTY}
+_WITHOUT_LENGTH = {_Content.NONE, _Content.EMPTY, _Content.TUNNEL}
 
 _LENGTH_LINES = lines_of(b"content-length")
 _CODING_LINES = lines_of(b"transfer-encoding")
@@ -72,10 +73,12 @@ def frame_response(  # noqa: PLR0913 - the facts that the decision rests on, eac
         date: the time in the form of RFC 9110 section 5.6.7, for a head without Date.
     """
     content = _content(method, head.status)
-    if content is not _Content.WHOLE:
+    if content is _Content.TUNNEL:
+        # RFC 9110 sections 7.8 and 9.3.6. Nothing on this connection is read as a request again.
+        length, added, stays = UNTIL_CLOSE, b"", False
+    elif content is not _Content.WHOLE:
         length = 0
-        # What comes after a tunnel's head is no answer; it ends with the connection.
-        stays = persistent and not head.close and method != "CONNECT"
+        stays = persistent and not head.close
         added = b"Content-Length: 0\r\n" if content is _Content.EMPTY else b""
     elif head.length is None:
         length, added = _delimit(minor, body)
@@ -91,7 +94,8 @@ def frame_response(  # noqa: PLR0913 - the facts that the decision rests on, eac
         octets = _CODING_LINES.sub(b"", octets)
     if head.length is not None and content in _WITHOUT_LENGTH:
         octets = _LENGTH_LINES.sub(b"", octets)
-    connection = _connection(head, minor, persistent=stays)
+    # The options of a 101 are the handler's: they name the protocol that is switched to.
+    connection = b"" if head.status == 101 else _connection(head, minor, persistent=stays)
     if connection and head.options:
         octets = _CONNECTION_LINES.sub(b"", octets)
     if not head.has_date:
@@ -132,6 +136,8 @@ def plain_answer(status: int, detail: str, date: bytes) -> bytes:
 
 
 def _content(method: str, status: int) -> _Content:
+    if status == 101:
+        return _Content.TUNNEL
     if status < 200:
         return _Content.NONE
     if status in _BY_STATUS:
@@ -139,7 +145,7 @@ def _content(method: str, status: int) -> _Content:
     if method == "HEAD":
         return _Content.DESCRIBED
     if method == "CONNECT" and status < 300:
-        return _Content.NONE
+        return _Content.TUNNEL
     return _Content.WHOLE
 
 

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 import h11
 
-from forkhttp.handlers.adoption import adopt_handler
+from forkhttp.handlers.adoption import adopt_handler, adopt_server
 from forkhttp.logs import open_logs
 from forkhttp.scoreboard import Row
 from forkhttp.server import HTTPServer, RequestLoop
-from forkhttp.settings import Log, Settings
+from forkhttp.settings import Http, Limits, Log, Settings, Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from forkhttp.handlers.adoption import HandlerFactory
 
 T = TypeVar("T")
+
+
+class Tables(TypedDict, total=False):
+    """The settings that matter to a loop."""
+
+    timeouts: Timeouts
+    limits: Limits
+    http: Http
+
 
 #: Longer than any of this takes on a busy machine.
 DEADLINE = 20.0
@@ -30,7 +43,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 class Client:
     """A connection that is driven octet by octet."""
 
-    def __init__(self, address: Any) -> None:
+    def __init__(self, address: tuple[str, int]) -> None:
         """Connect."""
         self.socket = socket.create_connection(address, timeout=DEADLINE)
         self._parser = h11.Connection(h11.CLIENT)
@@ -90,14 +103,16 @@ class Client:
 class Served:
     """A loop that serves one handler class as a worker would."""
 
-    def __init__(self, handler: Any, errors: Path, *, alone: bool = False, **tables: Any) -> None:
+    def __init__(
+        self, handler: HandlerFactory, errors: Path, server: type = HTTPServer, **tables: Unpack[Tables]
+    ) -> None:
         """Bind to a free port; ``tables`` are settings."""
         self.errors = errors
-        self.server = HTTPServer(("127.0.0.1", 0), adopt_handler(handler))
+        self.server: HTTPServer = adopt_server(server, HTTPServer)(("127.0.0.1", 0), adopt_handler(handler))
         settings = Settings(log=Log(error=str(errors), access="off", level="debug"), **tables)
         self.logs = open_logs(settings.log)
         self.row = Row.private()
-        self.loop = RequestLoop(self.server, settings, self.logs, self.row, alone=alone)
+        self.loop = RequestLoop(self.server, settings, self.logs, self.row, alone=False)
         self.loop.open([self.server.socket])
         self._clients: list[Client] = []
 
@@ -159,9 +174,11 @@ class Served:
 
 
 @contextmanager
-def serving(handler: Any, directory: Path, **tables: Any) -> Iterator[Served]:
-    """Serve ``handler`` for the time of a block."""
-    served = Served(handler, directory / "error.log", **tables)
+def serving(
+    handler: HandlerFactory, directory: Path, server: type = HTTPServer, **tables: Unpack[Tables]
+) -> Iterator[Served]:
+    """Serve ``handler``, by a server class of the user's or ours, for the time of a block."""
+    served = Served(handler, directory / "error.log", server, **tables)
     try:
         yield served
     finally:

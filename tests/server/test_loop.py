@@ -6,13 +6,18 @@ import http.server
 import socket
 import struct
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from forkhttp import BaseHTTPRequestHandler
 from forkhttp.settings import Http, Limits, Timeouts
 from tests.server.serving import GET, Client, serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.server.serving import Tables
 
 HELLO = b"hello\n"
 
@@ -449,7 +454,7 @@ def test_a_streamed_body_that_stalls_is_a_408(tmp_path: Path) -> None:
         connection.send(post(b"a" * 5000)[:-1])
         return connection.expect()[0]
 
-    tables = {"timeouts": Timeouts(body=0.2), "limits": Limits(buffered_body=1000)}
+    tables: Tables = {"timeouts": Timeouts(body=0.2), "limits": Limits(buffered_body=1000)}
     with serving(Plain, tmp_path, **tables) as served:
         assert served.run(client) == 408
 
@@ -493,7 +498,7 @@ def test_resets_leave_nothing_behind(tmp_path: Path) -> None:
 
 def test_more_connections_than_allowed_wait_in_the_backlog(tmp_path: Path) -> None:
     with serving(Plain, tmp_path, limits=Limits(connections=2)) as served:
-        first, second, third = (served.client() for _ in range(3))
+        first, _second, third = (served.client() for _ in range(3))
         served.until(lambda: served.row.connections == 2)
         third.send(GET)
         first.close()
@@ -502,7 +507,7 @@ def test_more_connections_than_allowed_wait_in_the_backlog(tmp_path: Path) -> No
 
 def test_no_descriptors_is_a_pause_not_a_spin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Plain, tmp_path) as served:
-        failures = []
+        failures: list[int] = []
         accept = served.server.get_request
 
         def get_request() -> tuple[object, object]:

@@ -111,8 +111,8 @@ DECISIONS = [
     (Asked("HEAD", minor=0), [DATED], [DATED, KEEP], 0, True),
     (Asked("HEAD", persistent=False), [DATED], [DATED, CLOSE], 0, False),
     # a tunnel
-    (Asked("CONNECT"), [DATED, FIVE], [DATED, CLOSE], 0, False),
-    (Asked("CONNECT"), [DATED, TE], [DATED, CLOSE], 0, False),
+    (Asked("CONNECT"), [DATED, FIVE], [DATED, CLOSE], UNTIL_CLOSE, False),
+    (Asked("CONNECT"), [DATED, TE], [DATED, CLOSE], UNTIL_CLOSE, False),
 ]
 
 
@@ -149,6 +149,13 @@ def test_statuses_that_have_no_body(
         lines, framing = frame([b"HTTP/1.0 " + status, *fields], Asked(method, body=body))
         assert lines == [b"HTTP/1.1 " + status, *sent]
         assert (framing.length, framing.persistent) == (0, True)
+
+
+def test_a_switch_of_protocols_is_the_last_http_on_its_connection() -> None:
+    switch = [b"Connection: upgrade", b"Upgrade: echo", DATED]
+    lines, framing = frame([b"HTTP/1.0 101 Switching", *switch], Asked())
+    assert lines == [b"HTTP/1.1 101 Switching", *switch]
+    assert (framing.length, framing.persistent) == (UNTIL_CLOSE, False)
 
 
 def test_a_refused_connect_is_an_answer_like_others() -> None:
