@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from forkhttp.config.keys import Key
 
 #: Characters of a value that a fault shows.
-SHOWN = 40
+SHOWN = 200
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|sec|m|min|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}

@@ -76,9 +76,13 @@ class Inbox:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)
 
     def close(self) -> None:
-        """Put everything back as it was before."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        """Ignore the signals of the table from now on, all but that of children.
+
+        The process is about to end with a status of its own, and one more signal on its way must
+        not make another of it.
+        """
+        for number in self._before:
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
         signal.set_wakeup_fd(self._wake_before, warn_on_full_buffer=False)
         self.release()
 

@@ -23,6 +23,7 @@ class Conditions:
         records: the access log is the server's, so handlers need not log requests.
         always_persistent: connections persist whatever a class declares.
         leaving: no connection goes on after its current exchange.
+        cells: of this process's row; the master's order stands there before the loop has looked.
         alone: there is no master: the documents' defaults hold to the letter.
     """
 
@@ -34,7 +35,7 @@ class Conditions:
         self.records = not alone
         self.always_persistent = settings.http.persistent == "always" and not alone
         self.leaving = False
-        self._cells = row.cells
+        self.cells = row.cells
         self._date_second = 0
         self._date = b""
 
@@ -48,7 +49,7 @@ class Conditions:
 
     def moved(self) -> None:
         """Note that an exchange made progress, from whichever thread runs it."""
-        self._cells[PROGRESS] = time.monotonic_ns()
+        self.cells[PROGRESS] = time.monotonic_ns()
 
     def log(self, line: str) -> None:
         """Write a line of a handler's to the error log; alone, to standard error, as documented."""

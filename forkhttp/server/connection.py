@@ -18,6 +18,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from forkhttp.errors import PeerGone, PeerStalled
+from forkhttp.scoreboard import ORDER, Order
 from forkhttp.server.output import Output
 from forkhttp.server.request import RequestStream
 from forkhttp.server.response import ResponseStream
@@ -58,7 +59,7 @@ class Event(IntEnum):
     REFUSED = 3  # octets that are no request; the answer says so
     ANSWERED = 4  # the answer has left, the connection goes on
     UNSENT = 5  # the answer is complete, but the peer has not taken all of it
-    LAST = 6  # the last answer has left, or an idle connection is dismissed
+    LAST = 6  # the last answer has left
     OVER = 7  # the peer left, or its time is up
 
 
@@ -76,7 +77,6 @@ NEXT: dict[tuple[Phase, Event], Phase] = {
             (Event.REFUSED, Phase.BUSY),
         )
     },
-    (Phase.PARKED, Event.LAST): Phase.LINGERING,
     (Phase.BODY, Event.SOME_BODY): Phase.BODY,
     (Phase.BODY, Event.REQUEST): Phase.BUSY,
     (Phase.BODY, Event.REFUSED): Phase.BUSY,
@@ -261,6 +261,7 @@ class Connection:
             or (resident.close_connection and not self._asked_for_more)
             or self.state.last
             or self._conditions.leaving
+            or self._conditions.cells[ORDER] > Order.SERVE
             or not self.rfile.complete
             or 0 < most <= self.state.exchanges
         )

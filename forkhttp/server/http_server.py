@@ -9,6 +9,7 @@ Source: https://docs.python.org/3/library/socketserver.html and http.server.html
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import threading
@@ -209,6 +210,9 @@ class HTTPServer:
         if (port := port_of(request)) is not None:
             port.end_after_answer()
             return
+        # Another process may hold the same connection; without this the peer would wait for its end, too.
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_WR)
         self.close_request(request)
 
     def close_request(self, request: Any) -> None:  # noqa: ANN401 - as documented

@@ -471,8 +471,7 @@ class RequestLoop:
             return
         wfile.persistent = False
         if wfile.ends_with_close:
-            connection.prepare_reset()
-            self._close(connection)
+            self._close(connection, reset=True)
 
     def _report(self, connection: Connection, failure: BaseException) -> None:
         """Log what the application did: a fault of its answer, or an exception by the documented hook."""
@@ -540,21 +539,17 @@ class RequestLoop:
         phase = connection.phase
         if phase is Phase.BUSY:
             return
-        if phase is Phase.PARKED and self.leaving:
-            self._end_idle(connection)
-        elif phase in (Phase.HEAD, Phase.BODY):
+        if phase in (Phase.HEAD, Phase.BODY):
             head = connection.head if phase is Phase.BODY else None
             self._refuse(connection, ProtocolError(408, "the request did not come in time"), head)
         else:
             self._close(connection)
 
-    def _end_idle(self, connection: Connection) -> None:
-        connection.half_close()
-        self._set_deadline(connection, self._settings.timeouts.linger)
-        self._enter(connection, Event.LAST)
+    def _close(self, connection: Connection, *, reset: bool = False) -> None:
+        """Leave the epoll, take leave of the handler, close the socket: in this order.
 
-    def _close(self, connection: Connection) -> None:
-        """Leave the epoll, take leave of the handler, close the socket: in this order."""
+        ``reset``: so that the peer cannot take it for the end of its answer.
+        """
         if connection.phase is Phase.CLOSED:
             return
         self._timers.discard(connection)
@@ -568,6 +563,9 @@ class RequestLoop:
         if resident is not None:
             self._guard(connection, resident.finish)
         PORTS.pop(connection.request, None)
+        if reset:
+            connection.prepare_reset()
+            connection.request.close()
         self._guard(connection, partial(self.server.shutdown_request, connection.request))
         with contextlib.suppress(OSError):
             connection.request.close()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from forkhttp.master.deaths import OutOfMemory, death_of
-from forkhttp.master.roster import Death, describe
+from forkhttp.master.deaths import OutOfMemory
 from forkhttp.master.signals import TABLE, Command, Inbox
 
 if TYPE_CHECKING:
@@ -19,10 +18,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def inbox() -> Iterator[Inbox]:
+    before = {row.signal: signal.getsignal(row.signal) for row in TABLE}
     inbox = Inbox()
     inbox.open()
     yield inbox
     inbox.close()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_every_command_and_every_signal_stands_once() -> None:
@@ -52,28 +54,13 @@ def test_a_storm_that_fills_the_pipe_loses_no_command(inbox: Inbox) -> None:
         os.read(inbox.fd, 1)
 
 
-def test_everything_is_put_back() -> None:
-    before = [signal.getsignal(row.signal) for row in TABLE]
-    inbox = Inbox()
-    inbox.open()
-    inbox.close()
-    assert [signal.getsignal(row.signal) for row in TABLE] == before
-    assert signal.set_wakeup_fd(-1) == -1
-
-
-@pytest.mark.parametrize(
-    ("status", "death", "words"),
-    [
-        (0, Death(), "exited with status 0"),
-        (3 << 8, Death(status=3), "exited with status 3"),
-        (9, Death(signal=9), "was killed by SIGKILL"),
-        (0x80 | 11, Death(signal=11), "was killed by SIGSEGV"),
-        (40, Death(signal=40), "was killed by signal 40"),
-    ],
-)
-def test_a_wait_status_in_words(status: int, death: Death, words: str) -> None:
-    assert death_of(status, out_of_memory=False) == death
-    assert describe(death) == words
+def test_a_signal_after_the_end_changes_nothing(inbox: Inbox) -> None:
+    other = Inbox()
+    other.open()
+    other.close()
+    for row in TABLE:
+        os.kill(os.getpid(), row.signal)
+    assert inbox.take() == []
 
 
 def test_a_lack_of_memory_is_seen_in_the_cgroup(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ IMPOSSIBLE = {
     Phase.PARKED: {  # nothing has been asked
         Event.ANSWERED,
         Event.UNSENT,
+        Event.LAST,
     },
     Phase.HEAD: {  # nothing has been asked; who began a request is not dismissed as idle
         Event.ANSWERED,
