@@ -131,7 +131,7 @@ def _fits(key: Key, value: object) -> bool:
     """Whether ``key`` takes the value as it is."""
     try:
         msgspec.convert(value, key.type)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for octets that are not UTF-8
         return False
     return True
 

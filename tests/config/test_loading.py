@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from forkhttp.config import Configuration, Option, Sources, Typed, load, named_pid_file
@@ -544,6 +544,7 @@ def test_any_document_is_a_configuration_or_a_config_error(text: str) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(NAMES, st.one_of(VALUES, st.text(st.characters())))
+@example("backlog", "\ud800")
 def test_any_option_is_a_configuration_or_a_config_error(name: str, value: str) -> None:
     for fault in faults("", {}, (name, Typed(value), "--set")):
         assert fault.isprintable()
