@@ -28,10 +28,10 @@ LAST_CHUNK = b"0\r\n\r\n"
 _EXTENSIONS = 16 << 10
 _EXTENSION = (
     rb"[ \t]*+;[ \t]*+" + TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb'|"(?:[\t !#-\[\]-~\x80-\xff]'
-    rb'|\\[\t\x20-\x7e\x80-\xff])*+"))?+'
+    rb'|\\[\t\x20-\x7e\x80-\xff])*"))?'
 )
 #: A chunk's size and extensions. Sixteen digits stay below 2**64; no leading sign, prefix or space.
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})((?:" + _EXTENSION + rb")*+)\r\n")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})((?:" + _EXTENSION + rb")*)\r\n")
 _PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 _TRAILER_LINE = re.compile(FIELD_LINE.pattern + rb"\r\n")
 

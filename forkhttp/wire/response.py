@@ -25,7 +25,7 @@ from forkhttp.wire.grammar import (
     list_elements,
 )
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: (" + TEXT + rb"*+))?+\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: (" + TEXT + rb"*+))?\r\n")
 _NAME = re.compile(rb"(" + TOKEN + rb")([ \t]*+):")
 
 #: The fields that the framing of a response depends on, in a section in lower case.

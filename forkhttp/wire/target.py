@@ -16,7 +16,7 @@ from forkhttp.wire.grammar import MEMO_ENTRIES
 #: uri-host [ ":" port ]: a name, an IPv4 address, or an IPv6 address in
 #: brackets. Neither user information nor a future kind of address is spoken.
 _AUTHORITY = re.compile(
-    rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2}){1,255}+)"
+    rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2}){1,255})"
     rb"(?::([0-9]{0,5}))?"
 )
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*+)(/?)(.*+)", re.IGNORECASE)
