@@ -112,7 +112,7 @@ class _Worker:
         row, loop = self._row, self._loop
         self._listen_to_signals()
         loop.watch(self._wake, self._drain_wake)
-        loop.watch(self._context.lifeline, self._master_died)
+        loop.watch_lifeline(self._context.lifeline, self._master_died)
         row.state = State.READY
         with contextlib.suppress(BrokenPipeError):  # the master is gone; the lifeline says so next
             os.write(self._context.ready, READY_OCTET)
@@ -163,7 +163,8 @@ class _Worker:
         """End-of-file on the lifeline: stop accepting at once, finish, and leave."""
         loop = self._loop
         loop.unwatch(self._context.lifeline)
-        self._context.logs.error.error("the master died")
+        if not loop.orphaned:
+            self._context.logs.error.error("the master died")
         self._row.state = State.DRAINING
         loop.dismiss()
         self._give_up_at = time.monotonic() + self._context.settings.timeouts.stop_drain

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from forkhttp import cli, context
+from forkhttp.access_format import compile_format
 from forkhttp.cli import control
 from forkhttp.master import master
 from forkhttp.master.signals import TABLE, Command
@@ -69,10 +70,14 @@ def test_a_named_script_can_be_run(command: str) -> None:
     assert (ROOT / "scripts" / command).stat().st_mode & 0o111 == 0o111
 
 
-def test_the_example_configuration_is_valid() -> None:
-    (example,) = blocks("toml")
-    settings = msgspec.convert(tomllib.loads(example), Settings)
-    assert settings.workers.count == 4
+@pytest.mark.parametrize("example", blocks("toml"))
+def test_the_example_configurations_are_valid(example: str) -> None:
+    assert msgspec.convert(tomllib.loads(example), Settings) != Settings()
+
+
+def test_the_named_pattern_of_the_access_log_is_one() -> None:
+    (pattern,) = re.findall(r"log\.format = '([^']+)'", README)
+    compile_format(pattern)
 
 
 def test_the_example_handler_can_be_served(tmp_path: Path) -> None:

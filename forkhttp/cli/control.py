@@ -68,14 +68,15 @@ def stop(arguments: Arguments) -> int:
     Raises:
         ControlError: there is none.
     """
-    with _held_master(arguments) as (_, pidfd):
+    with _held_master(arguments) as (pid, pidfd):
         signal.pidfd_send_signal(pidfd, signal.SIGTERM)
         _ended(pidfd, None)
+        sys.stdout.write(f"forkhttp: pid {pid} has stopped\n")
     return DONE
 
 
 def reopen(arguments: Arguments) -> int:
-    """Let the master and its workers open their log files anew.
+    """Let the master and its workers open their log files anew; what cannot be opened is in the old log.
 
     Raises:
         ControlError: there is none.

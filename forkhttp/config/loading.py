@@ -89,8 +89,14 @@ def named_pid_file(sources: Sources) -> Path | None:
     """Give the PID file that the sources name, whatever else is wrong with them.
 
     Who wants to stop a server must be able to, also when its configuration was broken since.
+
+    Raises:
+        ConfigError: none is named where faults may have hidden it.
     """
-    path = _gather(sources).values.get("pid_file")
+    gathered = _gather(sources)
+    path = gathered.values.get("pid_file")
+    if not path and gathered.faults:
+        raise ConfigError(gathered.faults)
     return Path(path) if path else None
 
 

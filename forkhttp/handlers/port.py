@@ -74,8 +74,8 @@ class Port(Protocol):
     def log(self, line: str) -> None:
         """Write a line of the handler's to the error log."""
 
-    def log_failure(self, trace: str) -> None:
-        """Write the traceback of an exception that ended the exchange to the error log."""
+    def log_failure(self, error: BaseException) -> None:
+        """Write the exception that ended the exchange to the error log."""
 
 
 #: The ports of the connections that are being served, by the socket object given to the handler class.

@@ -6,6 +6,7 @@ process of its own.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 import importlib.util
@@ -21,6 +22,7 @@ from forkhttp.handlers.files import SimpleHTTPRequestHandler
 from forkhttp.handlers.wsgi import WSGIHandler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from forkhttp.handlers.adoption import HandlerFactory
@@ -109,10 +111,10 @@ def _attribute(module: ModuleType, place: str, attribute: str) -> object:
         try:
             value = getattr(value, name)
         except AttributeError:
-            public = sorted(key for key in vars(module) if not key.startswith("_"))
-            raise TargetError(
-                f"{place} has no attribute {attribute!r}; it has {', '.join(public) or 'none'}"
-            ) from None
+            own = [key for key, found in vars(module).items() if callable(found) and not key.startswith("_")]
+            close = difflib.get_close_matches(attribute, own, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise TargetError(f"{place} has no attribute {attribute!r}{hint}") from None
     found: object = value
     return found
 
@@ -141,8 +143,9 @@ def _only(module: ModuleType, place: str) -> object:
     if not found:
         raise TargetError(f"{place} defines no handler class and no WSGI application")
     if len(set(map(id, found.values()))) > 1:
+        names = ", ".join(sorted(found))
         raise TargetError(
-            f"{place} defines several: {', '.join(sorted(found))}; name one, as {place}:{min(found)}"
+            f"{place} defines several that could be served: {names}; name one, as {place}:{min(found)}"
         )
     return next(iter(found.values()))
 
@@ -160,7 +163,19 @@ def _serving(value: object, spec: str) -> HandlerFactory:
         raise TargetError(
             f"{spec!r} is {_kind(value)}; expected a subclass of BaseHTTPRequestHandler or a WSGI application"
         )
+    if not _takes_two(value):
+        raise TargetError(f"{spec!r} does not take environ and start_response, as a WSGI application does")
     return WSGIHandler.serving(value)
+
+
+def _takes_two(value: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(value).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # built in, and says nothing of itself
+        return True
+    return True
 
 
 def _kind(value: object) -> str:

@@ -205,7 +205,8 @@ class Crew:
         now = time.monotonic()
         child = self._roster.died(pid, death, now)
         if child:
-            Obituary(child, death, worker.row, usage.ru_maxrss << 10, words, now).write(log)
+            retry_at = self._roster.not_before(child.slot)
+            Obituary(child, death, worker.row, usage.ru_maxrss << 10, words, retry_at, now).write(log)
         if self._roster.rising and self._roster.rising.culprit == pid:
             self.parting_words = words
         self._board.release(worker.row)

@@ -60,6 +60,7 @@ class Obituary:
         row: its row, not yet released.
         peak_memory: octets of its largest resident set.
         words: its last words.
+        retry_at: instant at which the next worker of its slot may be forked.
         now: the monotonic instant, in seconds.
     """
 
@@ -68,6 +69,7 @@ class Obituary:
     row: Row
     peak_memory: int
     words: str
+    retry_at: float
     now: float
 
     def write(self, log: ErrorLog) -> None:
@@ -92,6 +94,7 @@ class Obituary:
             requests=row.requests,
             memory=row.memory or None,
             peak_memory=self.peak_memory,
+            retry_in=round(self.retry_at - self.now, 1) if self.retry_at > self.now else None,
             detail=self.words,
         )
 

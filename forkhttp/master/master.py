@@ -369,10 +369,10 @@ class Master:
 
     def _reopen(self) -> None:
         opened = {id(generation.logs): generation.logs for generation in self._generations}
-        for logs in opened.values():
-            logs.reopen()
+        done = [logs.reopen() for logs in opened.values()]
         self._crew.reopen_logs()
-        self._log.info("logs reopened")
+        if all(done):
+            self._log.info("logs reopened")
 
     def _resize(self, step: int) -> None:
         count = max(self._wanted.count + step, 1)

@@ -145,12 +145,13 @@ class Acceptor:
         self.forget()
 
     def forget(self) -> None:
-        """Close this process's descriptors of the listeners."""
-        for fd, (_, listener) in self._listeners.items():
+        """Close our descriptors of the listeners; ``close`` comes first, but in a forked child."""
+        listeners, self._listeners = self._listeners, {}
+        self.is_open = False
+        for fd, (_, listener) in listeners.items():
             os.close(fd)
             with contextlib.suppress(OSError):  # the application may have closed it
                 listener.close()
-        self._listeners.clear()
 
     def close(self) -> None:
         """Leave the epoll; ``held`` or ``tick`` may come back to it."""

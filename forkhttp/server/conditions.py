@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forkhttp.handlers.base import http_date
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
     from forkhttp.scoreboard import Row
     from forkhttp.settings import Settings
     from forkhttp.wire import RequestHead
+
+_LOOP = str(Path(__file__).with_name("loop.py"))
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
 class Conditions:
@@ -62,6 +68,16 @@ class Conditions:
         """Log what a handler did wrong."""
         self.logs.error.error("handler fault", problem=fault, request=head.request_line, detail=detail)
 
-    def log_failure(self, head: RequestHead, trace: str) -> None:
-        """Log the traceback of an exception that ended an exchange."""
-        self.logs.error.error("handler failed", request=head.request_line, detail=trace)
+    def log_failure(self, head: RequestHead, error: BaseException) -> None:
+        """Log the exception that ended an exchange, with the application's part of its traceback."""
+        trace = traceback.TracebackException.from_exception(error)
+        trace.stack = application_frames(trace.stack)
+        self.logs.error.error("handler failed", request=head.request_line, detail="".join(trace.format()))
+
+
+def application_frames(stack: traceback.StackSummary) -> traceback.StackSummary:
+    """Leave out what led from the loop to the application; all of it stays if there is nothing else."""
+    entry = max((number for number, frame in enumerate(stack) if frame.filename == _LOOP), default=-1)
+    rest = range(entry + 1, len(stack))
+    first = next((number for number in rest if not stack[number].filename.startswith(_PACKAGE)), entry + 1)
+    return traceback.StackSummary.from_list(stack[first:] or list(stack))

@@ -225,9 +225,9 @@ class Connection:
         """Write a line of the handler's to the error log."""
         self._conditions.log(line)
 
-    def log_failure(self, trace: str) -> None:
-        """Write the traceback of an exception that ended the exchange to the error log."""
-        self._conditions.log_failure(self.head, trace)
+    def log_failure(self, error: BaseException) -> None:
+        """Write the exception that ended the exchange to the error log."""
+        self._conditions.log_failure(self.head, error)
 
     # -- the exchange, as its streams see it ----------------------------------------------------
 

@@ -221,12 +221,12 @@ class HTTPServer:
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as documented
         """Log the exception of a handler, to standard error or to the error log."""
+        error = sys.exc_info()[1]
         port = port_of(request)
-        trace = traceback.format_exc()
-        if port is not None:
-            port.log_failure(trace)
+        if port is not None and error is not None:
+            port.log_failure(error)
         else:
-            sys.stderr.write(f"Exception while serving {client_address}\n{trace}")
+            sys.stderr.write(f"Exception while serving {client_address}\n{traceback.format_exc()}")
 
 
 def _logs_alone() -> Logs:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import sys
 import threading
@@ -30,7 +31,7 @@ from forkhttp.errors import HandlerError, PeerGone, PeerStalled, ProtocolError
 from forkhttp.handlers.port import PORTS
 from forkhttp.scoreboard import BEAT, BEGAN, CONNECTIONS, ERRORS, PARKED, PROGRESS, REQUESTS, State
 from forkhttp.server.acceptor import Acceptor
-from forkhttp.server.conditions import Conditions
+from forkhttp.server.conditions import Conditions, application_frames
 from forkhttp.server.connection import NEXT, Connection, ConnectionState, Event, Phase
 from forkhttp.server.lookout import Late, Lookout
 from forkhttp.server.poller import READ, WRITE, new_poller
@@ -97,6 +98,8 @@ class RequestLoop:
         self._thread = threading.get_ident()
         self._stalled = False
         self._forked = False
+        self._lifeline: select.poll | None = None
+        self._orphaned_at: float | None = None
         self.exchanges = 0
         _LOOPS.add(self)
 
@@ -110,6 +113,12 @@ class RequestLoop:
         """Call ``action`` whenever ``fd`` is readable."""
         self._others[fd] = action
         self._poller.add(fd, READ)
+
+    def watch_lifeline(self, fd: int, action: Callable[[], None]) -> None:
+        """Call ``action`` once ``fd`` reads end-of-file; a late handler keeps no listener until then."""
+        self._lifeline = select.poll()
+        self._lifeline.register(fd, select.POLLIN)
+        self.watch(fd, action)
 
     def unwatch(self, fd: int) -> None:
         """Watch ``fd`` no longer."""
@@ -135,6 +144,11 @@ class RequestLoop:
     def leaving(self) -> bool:
         """Whether no connection goes on after its current exchange."""
         return self.conditions.leaving
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether it was noticed, while a handler ran, that the master has died."""
+        return self._orphaned_at is not None
 
     @property
     def unfit(self) -> str:
@@ -440,7 +454,7 @@ class RequestLoop:
             return
         access = self._logs.access
         if access is not None and self.conditions.records:
-            access.record(ExchangeRecord(connection, head, error.status, 0, 0.0))
+            access.record(ExchangeRecord(connection, head, error.status, wfile.octets, 0.0))
         self._settle(connection)
 
     def _fail(self, connection: Connection, failure: BaseException) -> None:
@@ -476,34 +490,33 @@ class RequestLoop:
     def _report(self, connection: Connection, failure: BaseException) -> None:
         """Log what the application did: a fault of its answer, or an exception by the documented hook."""
         if isinstance(failure, HandlerError):
-            self.conditions.complain(
-                connection.head, str(failure), "".join(traceback.format_exception(failure))
-            )
+            stack = application_frames(traceback.extract_tb(failure.__traceback__))
+            self.conditions.complain(connection.head, str(failure), "".join(stack.format()))
             return
         try:
             raise failure  # noqa: TRY301 - the documented hook finds the exception in sys.exc_info()
         except BaseException:  # noqa: BLE001 - the same
             try:
                 self.server.handle_error(connection.request, connection.state.client_address)
-            except BaseException:  # noqa: BLE001 - a hook that fails, or raises on purpose, ends no worker
-                self.conditions.log_failure(connection.head, traceback.format_exc())
+            except BaseException as error:  # noqa: BLE001 - a hook that fails, or raises on purpose, ends no worker
+                self.conditions.log_failure(connection.head, error)
 
     def _look_at_late(self, late: Late) -> None:
-        """On the lookout's thread: whether a late handler makes no progress at all."""
-        stall = self._settings.timeouts.stall
+        """On the lookout's thread, at each tick of a late handler: what cannot wait for its return."""
         connection = self._busy
-        if not stall or connection is None or self.conditions.alone or late is not connection.wfile:
+        if connection is None or self.conditions.alone or late is not connection.wfile:
             return
+        self._look_at_lifeline()
+        stall = self._settings.timeouts.stall
         still = time.monotonic_ns() - self._cells[PROGRESS]
-        if still < stall * 1e9 or self._stalled:
+        if not stall or still < stall * 1e9 or self._stalled:
             return
         self._stalled = True
         self._row.state = State.RETIRING  # the master need not wait for the handler to see to a replacement
         frames = sys._current_frames()  # noqa: SLF001 - the documented way to another thread's stack
-        stack = "".join(traceback.format_stack(frames[self._thread]))
         self._logs.error.error(
             "handler stalled",
-            detail=stack,
+            detail="".join(application_frames(traceback.extract_stack(frames[self._thread])).format()),
             request=connection.head.request_line,
             seconds=round(still / 1e9, 1),
         )
@@ -512,6 +525,23 @@ class RequestLoop:
                 plain_answer(HTTPStatus.GATEWAY_TIMEOUT, "the handler took too long", self.conditions.date()),
                 HTTPStatus.GATEWAY_TIMEOUT,
             )
+
+    def _look_at_lifeline(self) -> None:
+        """A worker whose master died lets go of the listeners at once, whatever its handler does.
+
+        Nobody is left to end a handler that hangs, so the process ends itself when its time is up.
+        """
+        if self._lifeline is None:
+            return
+        if self._orphaned_at is None:
+            if self._lifeline.poll(0):
+                self._orphaned_at = time.monotonic()
+                self._acceptor.close()
+                self._acceptor.forget()
+                self._logs.error.error("the master died", running=self._row.request)
+        elif time.monotonic() - self._orphaned_at > self._settings.timeouts.stop_drain:
+            self._logs.error.error("the handler outlived its master for too long", running=self._row.request)
+            os._exit(1)
 
     # -- ends ---------------------------------------------------------------------------------
 

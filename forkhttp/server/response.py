@@ -242,6 +242,7 @@ class ResponseStream(io.BufferedIOBase):
             self._streaming = self._void = True
             self._pieces.clear()
             self.status = status
+            self.octets = len(answer) - answer.index(b"\r\n\r\n") - 4
             self.persistent = False
             self._output.put(answer)
             return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import string
 from pathlib import Path
 from typing import Any
@@ -470,10 +471,19 @@ def test_a_reload_reads_the_file_again(tmp_path: Path) -> None:
         assert load(sources).settings.workers.count == number
 
 
-def test_the_pid_file_is_known_whatever_else_is_wrong(tmp_path: Path) -> None:
+def test_the_pid_file_is_known_whatever_else_is_wrong() -> None:
     Path("f.toml").write_text("pid_file = '/run/pid'\nworkers.count = 'many'\nbind = 5")
     assert named_pid_file(Sources(Path("f.toml"))) == Path("/run/pid")
-    assert named_pid_file(Sources(tmp_path / "none.toml")) is None
+    assert named_pid_file(Sources()) is None
+
+
+@pytest.mark.parametrize("text", [None, "pid_file = '/run/pid'\nworkers.count = x", "pid_file = 5"])
+def test_a_pid_file_that_a_fault_hides_is_that_fault(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "f.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(str(file))):
+        named_pid_file(Sources(file))
 
 
 def test_each_name_is_known_once() -> None:

@@ -87,11 +87,21 @@ def test_nothing_serves_files() -> None:
         assert found.keywords == {"directory": expected}
 
 
+def test_what_does_not_take_two_arguments_is_no_application(write: Write) -> None:
+    write("close.py", "def app(environ):\n    pass\n\ndef rest(*arguments):\n    pass\n")
+    with pytest.raises(TargetError, match="does not take environ and start_response"):
+        resolve("close:app")
+    resolve("close:rest")
+
+
 def test_several_handlers_are_listed(write: Write) -> None:
     write("several.py", HANDLER + "\nclass Another(BaseHTTPRequestHandler):\n    pass\n")
     with pytest.raises(TargetError) as caught:
         resolve("several")
-    assert str(caught.value) == "several defines several: Another, Handler; name one, as several:Another"
+    assert (
+        str(caught.value)
+        == "several defines several that could be served: Another, Handler; name one, as several:Another"
+    )
 
 
 def test_a_base_class_in_the_same_file_is_not_meant(write: Write) -> None:
@@ -140,7 +150,7 @@ def test_several_names_of_one_application_are_one_and_of_several_are_listed(writ
     write("same.py", WSGI.format(name="app") + "\napplication = app\n")
     write("different.py", WSGI.format(name="app") + WSGI.format(name="application"))
     assert isinstance(resolve("same"), type)
-    with pytest.raises(TargetError, match="different defines several: app, application"):
+    with pytest.raises(TargetError, match="different defines several that could be served: app, application"):
         resolve("different")
 
 
@@ -158,7 +168,8 @@ def test_a_handler_class_comes_before_an_application(write: Write) -> None:
         ("missing", "no module named 'missing' in "),
         ("missing.inner:app", "no module named 'missing' in "),
         ("os.missing:app", "no module named 'os.missing' in "),
-        ("one:missing", "one has no attribute 'missing'; it has BaseHTTPRequestHandler, Handler"),
+        ("one:missing", "one has no attribute 'missing'"),
+        ("one:Handlr", "one has no attribute 'Handlr'; did you mean Handler?"),
         ("one:Handler.missing", "one has no attribute 'Handler.missing'"),
         ("missing.py", "no file 'missing.py' in "),
         ("sub/missing", "no file 'sub/missing' in "),

@@ -112,7 +112,7 @@ UNLOADABLE = {
     "missing module": Bad((r"no module named 'nowhere'",), replace=("app.py", "nowhere")),
     "missing attribute": Bad((r"app\.py has no attribute 'Handel'",), replace=("Handler", "Handel")),
     "several handlers": Bad(
-        (r"two\.py defines several: One, Other; name one, as two\.py:One",),
+        (r"two\.py defines several that could be served: One, Other; name one, as two\.py:One",),
         replace=("app.py:Handler", "two.py"),
     ),
     "no handler": Bad((r"none\.py defines no handler class",), replace=("app.py:Handler", "none.py")),

@@ -198,6 +198,24 @@ def test_workers_do_not_outlive_their_master(server: Server) -> None:
     assert server.pid_file.read_text() == f"{server.pid}\n"
 
 
+def test_a_late_handler_keeps_no_port_from_the_next_master(server: Server) -> None:
+    """Its worker lets go of the listeners at once, and ends itself when its time is up: nobody else would."""
+    server.expected += ["the master died", "the handler outlived its master"]
+    server.kills = True
+    server.configure(workers=1, more="[timeouts]\nstop_drain = 1")
+    server.start(workers=1)
+    port = server.port
+    with Client(port) as running:
+        running.send(get("/slow?seconds=60"))
+        until(lambda: "/slow" in server.requests(), "it runs")
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait()
+        until(lambda: refuses(port), "nobody accepts", 1)
+        assert server.survivors(), "the handler still runs"
+        until(lambda: not server.survivors(), "the worker has ended itself")
+    server.pid_file.unlink()
+
+
 def test_every_kind_of_listener_serves(server: Server) -> None:
     """A unix socket, IPv6 and an inherited descriptor, before and after a reload."""
     path = str(server.directory / "http.sock")
