@@ -14,26 +14,23 @@ processes share. The loop knows no master: a worker asks it to ``open``, ``leave
 from __future__ import annotations
 
 import contextlib
-import os
-import select
 import socket
-import sys
-import threading
 import time
 import traceback
 from collections import deque
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any
 
 from forkhttp.errors import HandlerError, PeerGone, PeerStalled, ProtocolError
 from forkhttp.handlers.port import PORTS
-from forkhttp.scoreboard import BEAT, BEGAN, CONNECTIONS, ERRORS, PARKED, PROGRESS, REQUESTS, State
+from forkhttp.scoreboard import BEAT, BEGAN, CONNECTIONS, ERRORS, PARKED, PROGRESS, REQUESTS
 from forkhttp.server.acceptor import Acceptor
 from forkhttp.server.conditions import Conditions, application_frames
 from forkhttp.server.connection import NEXT, Connection, ConnectionState, Event, Phase
-from forkhttp.server.lookout import Late, Lookout
+from forkhttp.server.forked import HOLDERS, leave_child
+from forkhttp.server.lookout import Lookout
+from forkhttp.server.overdue import Overdue
 from forkhttp.server.poller import READ, WRITE, new_poller
 from forkhttp.server.record import ExchangeRecord
 from forkhttp.server.timers import TimerWheel
@@ -91,17 +88,13 @@ class RequestLoop:
         self._others: dict[int, Callable[[], None]] = {}
         self._ready: deque[Connection] = deque()
         self._timers: TimerWheel[Connection] = TimerWheel()
-        self._lookout = Lookout(self._look_at_late)
+        self._overdue = Overdue(self.conditions, row, self._acceptor)
+        self._lookout = Lookout(self._overdue.look)
         self._lookout_runs = False
         self._now = time.monotonic()
-        self._busy: Connection | None = None
-        self._thread = threading.get_ident()
-        self._stalled = False
         self._forked = False
-        self._lifeline: select.poll | None = None
-        self._orphaned_at: float | None = None
         self.exchanges = 0
-        _LOOPS.add(self)
+        HOLDERS.add(self)
 
     # -- coming and going ---------------------------------------------------------------------
 
@@ -116,8 +109,7 @@ class RequestLoop:
 
     def watch_lifeline(self, fd: int, action: Callable[[], None]) -> None:
         """Call ``action`` once ``fd`` reads end-of-file; a late handler keeps no listener until then."""
-        self._lifeline = select.poll()
-        self._lifeline.register(fd, select.POLLIN)
+        self._overdue.watch_lifeline(fd)
         self.watch(fd, action)
 
     def unwatch(self, fd: int) -> None:
@@ -148,12 +140,12 @@ class RequestLoop:
     @property
     def orphaned(self) -> bool:
         """Whether it was noticed, while a handler ran, that the master has died."""
-        return self._orphaned_at is not None
+        return self._overdue.orphaned
 
     @property
     def unfit(self) -> str:
         """Why this process should be replaced; empty if there is no reason."""
-        if self._stalled:
+        if self._overdue.stalled:
             return "a handler made no progress"
         return "the application closed a listener" if self._acceptor.lost else ""
 
@@ -362,7 +354,7 @@ class RequestLoop:
         if not self._lookout_runs:
             self._lookout_runs = True
             self._lookout.start()
-        self._busy = connection
+        self._overdue.busy = connection
         failure = None
         self._lookout.enter(wfile)
         try:
@@ -373,9 +365,9 @@ class RequestLoop:
         except BaseException as error:  # noqa: BLE001 - see above
             failure = error
         if self._forked:
-            _leave_child(failure)
+            leave_child(failure)
         self._lookout.leave()
-        self._busy = None
+        self._overdue.busy = None
         if failure is None:
             try:
                 if connection.request.fileno() != connection.fd:
@@ -501,48 +493,6 @@ class RequestLoop:
             except BaseException as error:  # noqa: BLE001 - a hook that fails, or raises on purpose, ends no worker
                 self.conditions.log_failure(connection.head, error)
 
-    def _look_at_late(self, late: Late) -> None:
-        """On the lookout's thread, at each tick of a late handler: what cannot wait for its return."""
-        connection = self._busy
-        if connection is None or self.conditions.alone or late is not connection.wfile:
-            return
-        self._look_at_lifeline()
-        stall = self._settings.timeouts.stall
-        still = time.monotonic_ns() - self._cells[PROGRESS]
-        if not stall or still < stall * 1e9 or self._stalled:
-            return
-        self._stalled = True
-        self._row.state = State.RETIRING  # the master need not wait for the handler to see to a replacement
-        frames = sys._current_frames()  # noqa: SLF001 - the documented way to another thread's stack
-        self._logs.error.error(
-            "handler stalled",
-            detail="".join(application_frames(traceback.extract_stack(frames[self._thread])).format()),
-            request=connection.head.request_line,
-            seconds=round(still / 1e9, 1),
-        )
-        with contextlib.suppress(PeerGone):
-            connection.wfile.substitute(
-                plain_answer(HTTPStatus.GATEWAY_TIMEOUT, "the handler took too long", self.conditions.date()),
-                HTTPStatus.GATEWAY_TIMEOUT,
-            )
-
-    def _look_at_lifeline(self) -> None:
-        """A worker whose master died lets go of the listeners at once, whatever its handler does.
-
-        Nobody is left to end a handler that hangs, so the process ends itself when its time is up.
-        """
-        if self._lifeline is None:
-            return
-        if self._orphaned_at is None:
-            if self._lifeline.poll(0):
-                self._orphaned_at = time.monotonic()
-                self._acceptor.close()
-                self._acceptor.forget()
-                self._logs.error.error("the master died", running=self._row.request)
-        elif time.monotonic() - self._orphaned_at > self._settings.timeouts.stop_drain:
-            self._logs.error.error("the handler outlived its master for too long", running=self._row.request)
-            os._exit(1)
-
     # -- ends ---------------------------------------------------------------------------------
 
     def _end(self, connection: Connection) -> None:
@@ -613,17 +563,13 @@ class RequestLoop:
             if self.conditions.alone and isinstance(error, KeyboardInterrupt):
                 raise
 
-    def _forget(self) -> None:
-        """In a child that the application forked: let go of what is its parent's.
-
-        A descriptor kept open here would suppress the parent's FIN, and an epoll that is shared would
-        give this child the parent's connections.
-        """
+    def forget(self) -> None:
+        """In a child that the application forked: let go of what is its parent's."""
         self._forked = True
         self._acceptor.forget()
         self._poller.close()
         for connection in self._connections.values():
-            if connection is not self._busy:
+            if connection is not self._overdue.busy:
                 connection.request.close()
 
     def close(self) -> None:
@@ -681,28 +627,3 @@ class RequestLoop:
     def _set_deadline(self, connection: Connection, seconds: float) -> None:
         connection.deadline = self._now + seconds
         self._timers.add(connection)
-
-
-#: The loops of this process; a forked child lets go of what they hold.
-_LOOPS: WeakSet[RequestLoop] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for loop in _LOOPS:
-        loop._forget()  # noqa: SLF001 - of this module
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _leave_child(failure: BaseException | None) -> NoReturn:
-    """End a child whose code came back to the loop, which is its parent's."""
-    status = 0 if failure is None else 1
-    if isinstance(failure, SystemExit):
-        status = failure.code if isinstance(failure.code, int) else int(failure.code is not None)
-    elif failure is not None:
-        traceback.print_exception(failure)
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(status & 0xFF)
