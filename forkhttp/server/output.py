@@ -108,6 +108,11 @@ class Output:
                 first.close()
         return total
 
+    @property
+    def is_dropped(self) -> bool:
+        """Whether there is no connection any more."""
+        return self._fd < 0
+
     def drop(self) -> None:
         """Forget what has not left, and the socket: its number may be another connection's next."""
         self._fd = -1

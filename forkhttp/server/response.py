@@ -150,12 +150,16 @@ class ResponseStream(io.BufferedIOBase):
 
     def flush(self) -> None:
         """Send what has been written."""
-        if self._head is not None and not self.closed:
+        if self._head is not None and not self.closed and not self._void:
             self.let_go()
 
     def close(self) -> None:
         """End the stream; the connection ends with it."""
-        self._exchange.end_after_answer()
+        if self._output.is_dropped:
+            # The collector closes streams, too, when the connection is long gone: there is nothing to flush.
+            self._void = True
+        else:
+            self._exchange.end_after_answer()
         super().close()
 
     def send_file(self, source: BinaryIO, offset: int, count: int) -> bool:

@@ -162,7 +162,7 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
         ("none", "cannot be read: No such file or directory"),
         (".", "not a regular file"),
         ("fifo", "not a regular file"),
-        ("a\0b", "cannot be read: embedded null byte"),
+        ("a\0b", "cannot be read: .*embedded null (byte|character)"),
     ):
         with pytest.raises(Fault, match=said):
             read_document(tmp_path / name)
