@@ -35,6 +35,7 @@ class Server:
         expected: regular expressions of the error lines that the test provokes.
         kills: whether the test kills workers, or lets the master kill them.
         error_log: where its events go, for tests that configure another file.
+        python: the interpreter that has forkhttp.
         around: a program and its arguments that runs the master as its child.
         process: the master, or what is around it.
     """
@@ -46,6 +47,7 @@ class Server:
         self.expected: list[str] = []
         self.kills = False
         self.error_log = directory / "stderr"
+        self.python = sys.executable
         self.around: Sequence[str] = ()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -69,7 +71,7 @@ class Server:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("FORKHTTP_")}
         with (self.directory / "stdout").open("ab") as out, (self.directory / "stderr").open("ab") as err:
             self.process = subprocess.Popen(
-                [*self.around, sys.executable, "-m", "forkhttp", "run", *arguments],
+                [*self.around, self.python, "-m", "forkhttp", "run", *arguments],
                 cwd=self.directory,
                 env=environ,
                 stdin=subprocess.DEVNULL,
