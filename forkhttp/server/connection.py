@@ -319,7 +319,10 @@ class Connection:
 
     def body_deadline(self) -> float:
         """When the next octet of a body must be here: a stall, or an average below ``limits.min_rate``."""
-        stall = self.body_timeout
+        return self.moving_deadline(self.body_timeout)
+
+    def moving_deadline(self, stall: float) -> float:
+        """The same for octets either way: those that moved since ``body_began`` are in ``body_octets``."""
         deadline = time.monotonic() + stall
         rate = self._conditions.settings.limits.min_rate
         return min(deadline, self.body_began + stall + self.body_octets / rate) if rate else deadline

@@ -396,6 +396,8 @@ class RequestLoop:
         if connection.phase is Phase.CLOSED:
             return
         if connection.output.pending:
+            connection.body_began = self._now
+            connection.body_octets = 0
             self._set_deadline(connection, connection.send_timeout)
             self._enter(connection, Event.UNSENT)
             return
@@ -425,7 +427,9 @@ class RequestLoop:
             return
         if connection.output.pending:
             if moved:
-                self._set_deadline(connection, connection.send_timeout)
+                connection.body_octets += moved
+                connection.deadline = connection.moving_deadline(connection.send_timeout)
+                self._timers.add(connection)
             return
         self._settle(connection)
 

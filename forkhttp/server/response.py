@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 #: frames, well below a socket's send buffer.
 GATHERED_AT_MOST = 64 << 10
 
-#: A head that the handler writes by hand, piece by piece, may be as long as one that a client sends.
-_LONGEST_HEAD = 64 << 10
-
 
 class Exchange(Protocol):
     """What the answer must know of its exchange."""
@@ -258,8 +255,6 @@ class ResponseStream(io.BufferedIOBase):
         while True:
             head = parse_response_head(data)
             if head is None:
-                if len(data) > _LONGEST_HEAD:
-                    raise HandlerError("the head of the answer does not end")
                 self._unread_head = data
                 return
             rest = data[head.size :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import socket
 import struct
@@ -425,6 +426,26 @@ def test_a_peer_that_takes_nothing_is_closed(tmp_path: Path) -> None:
         slow.send(head("/big"))
         served.until(lambda: served.row.requests == 1)
         served.until(lambda: served.row.connections == 0)
+
+
+def test_a_peer_that_takes_too_little_is_closed(tmp_path: Path) -> None:
+    """Each octet that it takes would put a stall off; the average does not let it."""
+    tables: Tables = {"timeouts": Timeouts(send=0.5), "limits": Limits(min_rate=1 << 40)}
+    with serving(Plain, tmp_path, **tables) as served:
+        slow = served.client()
+        slow.send(head("/big"))
+        served.until(lambda: served.row.requests == 1)
+        slow.socket.settimeout(0)
+        taken = 0
+
+        def over() -> bool:
+            nonlocal taken
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                taken += len(slow.socket.recv(1 << 16))
+            return served.row.connections == 0 or taken > 8_000_000
+
+        served.until(over)
+    assert taken < 8_000_000
 
 
 @pytest.mark.parametrize(
