@@ -149,10 +149,15 @@ class Proxy(Table, frozen=True, kw_only=True):
     """Whose word about the client is believed."""
 
     trusted: Annotated[
-        tuple[str, ...], Meta(description="Addresses, networks or unix, of the proxies in front.")
+        tuple[str, ...],
+        Meta(
+            description="Addresses, networks or unix, of the proxies in front; forwarded fields of all others"
+            " are removed."
+        ),
     ] = ()
     headers: Annotated[
-        Literal["x-forwarded", "forwarded", "none"], Meta(description="Which fields a proxy speaks in.")
+        Literal["x-forwarded", "forwarded", "none"],
+        Meta(description="The forwarded fields that they write; those of the other kind are removed."),
     ] = "x-forwarded"
     protocol: Annotated[
         Literal["off", "v1", "v2"], Meta(description="The PROXY protocol that trusted peers begin with.")

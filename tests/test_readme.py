@@ -76,7 +76,8 @@ def test_the_example_configurations_are_valid(example: str) -> None:
 
 
 def test_the_named_pattern_of_the_access_log_is_one() -> None:
-    (pattern,) = re.findall(r"log\.format = '([^']+)'", README)
+    (pattern,) = re.findall(r"a pattern such as\n`([^`]+)`", README)
+    assert "%" in pattern
     compile_format(pattern)
 
 

@@ -20,6 +20,7 @@ from forkhttp.config.addresses import TcpAddress, UnixAddress, conflict, parse_a
 from forkhttp.config.keys import KEYS, LISTENER_KEYS
 from forkhttp.config.unavailable import UNAVAILABLE
 from forkhttp.config.values import shown
+from forkhttp.wire import TrustedPeers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -233,6 +234,12 @@ def _texts(settings: Settings) -> Iterator[Problem]:
         yield "http.server_header", f"expected printable ASCII, true or false, got {shown(header)}"
     if not settings.title.strip():
         yield "title", "expected a name, got an empty one"
+    try:
+        TrustedPeers(settings.proxy.trusted)
+    except ValueError as error:
+        yield "proxy.trusted", str(error)
+    if settings.proxy.protocol != "off" and not settings.proxy.trusted:
+        yield "proxy.protocol", "nobody is trusted to speak it; name your proxies in proxy.trusted"
     try:
         compile_format(settings.log.format)
     except ValueError as error:

@@ -446,6 +446,11 @@ class BaseHTTPRequestHandler:
             self.wfile.write(b"".join(self._headers_buffer))
             self._headers_buffer = []
 
+    @property
+    def url_scheme(self) -> str:
+        """``https`` if the client came by TLS, here or to a trusted proxy in front; else ``http``."""
+        return "http" if self._port is None else self._port.scheme
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log an answered request; a server that keeps an access log does it itself, at the end."""
         if self._logs_as_ours and (port := self._port) is not None and port.records:

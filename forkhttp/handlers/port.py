@@ -8,7 +8,7 @@ own, and keeps to the letter of the documents.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Resident(Protocol):
     """The handler instance that lives with a connection, as the server sees it."""
 
     close_connection: bool
+    client_address: Any
 
     def handle(self) -> None:
         """Serve the request that has arrived."""
@@ -39,6 +40,7 @@ class Port(Protocol):
             calls its ``handle()`` for each request and its ``finish()`` at the end.
         records: whether the server writes the access log, so that the handler need not.
         always_persistent: connections persist whatever ``protocol_version`` says.
+        scheme: ``https`` if the client of the current request came by TLS, else ``http``.
     """
 
     resident: Resident | None
@@ -59,11 +61,18 @@ class Port(Protocol):
     def always_persistent(self) -> bool:
         """See above."""
 
+    @property
+    def scheme(self) -> str:
+        """See above."""
+
     def take_head(self) -> RequestHead | None:
         """Give the head of the request that is to be served, once; then None."""
 
     def replay_heads(self) -> None:
         """Let ``rfile`` begin with the head's octets from now on: the class parses them itself."""
+
+    def take_early(self, size: int, *, keep: bool) -> bytes:
+        """Give up to ``size`` octets of a tunnel that were received early; ``keep``: without taking them."""
 
     def set_timeout(self, seconds: float) -> None:
         """Use this, instead of the settings, for idle time and stalls of the connection."""

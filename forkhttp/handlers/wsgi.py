@@ -83,7 +83,7 @@ class WSGIHandler(BaseHTTPRequestHandler):
             "SERVER_PROTOCOL": self.request_version,
             "REMOTE_ADDR": str(self.client_address[0]),
             "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
+            "wsgi.url_scheme": self.url_scheme,
             "wsgi.input": self.rfile,
             "wsgi.errors": sys.stderr,
             "wsgi.multithread": self.multithread,

@@ -15,14 +15,16 @@ import socket
 import struct
 import time
 from enum import IntEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from forkhttp.errors import PeerGone, PeerStalled
+from forkhttp.errors import HandlerError, PeerGone, PeerStalled
 from forkhttp.scoreboard import ORDER, Order
 from forkhttp.server.output import Output
 from forkhttp.server.request import RequestStream
 from forkhttp.server.response import ResponseStream
 from forkhttp.server.timers import NOWHERE
+from forkhttp.wire import TunnelBody
 
 if TYPE_CHECKING:
     from forkhttp.handlers.port import Resident
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 #: Octets that one receive asks for; a head fits, and a body takes few turns.
 RECEIVED_AT_ONCE = 64 << 10
+
+#: Seconds without an octet in a tunnel, where the handler class sets no timeout: as good as for ever.
+_TUNNEL_TIMEOUT = 7 * 86400.0
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -48,6 +53,7 @@ class Phase(IntEnum):
     SENDING = 4
     LINGERING = 5
     CLOSED = 6
+    PREAMBLE = 7
 
 
 class Event(IntEnum):
@@ -61,9 +67,18 @@ class Event(IntEnum):
     UNSENT = 5  # the answer is complete, but the peer has not taken all of it
     LAST = 6  # the last answer has left
     OVER = 7  # the peer left, or its time is up
+    INTRODUCED = 8  # the proxy has said whom it speaks for
 
 
-_LIVING = (Phase.PARKED, Phase.HEAD, Phase.BODY, Phase.BUSY, Phase.SENDING, Phase.LINGERING)
+_LIVING = (
+    Phase.PREAMBLE,
+    Phase.PARKED,
+    Phase.HEAD,
+    Phase.BODY,
+    Phase.BUSY,
+    Phase.SENDING,
+    Phase.LINGERING,
+)
 
 #: Where each event leads. What is not here cannot happen; a test holds the list of those.
 NEXT: dict[tuple[Phase, Event], Phase] = {
@@ -77,6 +92,8 @@ NEXT: dict[tuple[Phase, Event], Phase] = {
             (Event.REFUSED, Phase.BUSY),
         )
     },
+    (Phase.PREAMBLE, Event.INTRODUCED): Phase.PARKED,
+    (Phase.PREAMBLE, Event.REFUSED): Phase.BUSY,
     (Phase.BODY, Event.SOME_BODY): Phase.BODY,
     (Phase.BODY, Event.REQUEST): Phase.BUSY,
     (Phase.BODY, Event.REFUSED): Phase.BUSY,
@@ -98,10 +115,12 @@ class ConnectionState:
         client_address: of the peer, as the handler sees it.
         unread: octets that were received and belong to no exchange yet.
         exchanges: how many requests it has made.
+        scheme: ``http`` or ``https``, as the peer came.
+        trusted: what the peer says of its own clients is believed.
         last: the current exchange is the last one, whatever else is said.
     """
 
-    __slots__ = ("client_address", "exchanges", "last", "listener", "unread")
+    __slots__ = ("client_address", "exchanges", "last", "listener", "scheme", "trusted", "unread")
 
     def __init__(self, listener: int, client_address: Any) -> None:  # noqa: ANN401 - the address is what the family makes it
         """Begin with nothing received."""
@@ -109,6 +128,8 @@ class ConnectionState:
         self.client_address = client_address
         self.unread = b""
         self.exchanges = 0
+        self.scheme = "http"
+        self.trusted = False
         self.last = False
 
 
@@ -119,6 +140,7 @@ class Connection:
         request: the socket, as it is handed to the handler class.
         fd: its descriptor; the loop stops watching it before it is closed.
         head: of the current exchange, or of the last one.
+        client_address, scheme: of who asks in the current exchange, as far as a proxy is believed.
         began: instant at which the current exchange's request began, in nanoseconds.
         deadline: when the current phase must be over.
         slot: where the timers keep it.
@@ -136,6 +158,7 @@ class Connection:
         "began",
         "body_began",
         "body_octets",
+        "client_address",
         "deadline",
         "fd",
         "head",
@@ -146,6 +169,7 @@ class Connection:
         "resident",
         "rfile",
         "scanned",
+        "scheme",
         "slot",
         "state",
         "timeout",
@@ -162,6 +186,8 @@ class Connection:
         self.fd = request.fileno()
         self.state = state
         self.phase = Phase.PARKED
+        self.client_address = state.client_address
+        self.scheme = state.scheme
         self.output = Output(self.fd)
         self.resident: Resident | None = None
         self.timeout: float | None = None
@@ -203,14 +229,21 @@ class Connection:
             return None
         self._head_waits = False
         if self.replays:
-            self.rfile.skip(len(self.head.octets))
+            self.rfile.skip(len(self.head.shown_octets))
         return self.head
 
     def replay_heads(self) -> None:
         """Let ``rfile`` begin with the head's octets, for a class that parses them itself."""
         self.replays = True
         if self._head_waits:
-            self.rfile.prepend(self.head.octets)
+            self.rfile.prepend(self.head.shown_octets)
+
+    def take_early(self, size: int, *, keep: bool) -> bytes:
+        """Give up to ``size`` octets of a tunnel that were received early; ``keep``: without taking them."""
+        rfile = self.rfile
+        if not self.wfile.is_tunnel or not rfile.buffered:
+            return b""
+        return rfile.peek()[:size] if keep else rfile.read1(size)
 
     def set_timeout(self, seconds: float) -> None:
         """Use this, instead of the settings, for idle time and stalls of the connection."""
@@ -239,7 +272,7 @@ class Connection:
         self._asked_for_more = False
         self._continue_is_awaited = head.expects_continue
         if self.replays:
-            self.rfile.prepend(head.octets)
+            self.rfile.prepend(head.shown_octets)
 
     @property
     def send_timeout(self) -> float:
@@ -279,6 +312,37 @@ class Connection:
         self.body_octets += octets
         self._conditions.moved()
 
+    @property
+    def min_rate(self) -> int:
+        """Octets a second that the peer must take of its answer, on average; 0: any."""
+        return self._conditions.settings.limits.min_rate
+
+    @property
+    def early_hints(self) -> bool:
+        """Whether 103 answers are sent."""
+        return self._conditions.settings.http.early_hints
+
+    def interim_sent(self, status: int) -> None:
+        """Note an interim answer of the handler's own: a 100 need not be sent again."""
+        if status == HTTPStatus.CONTINUE:
+            self._continue_is_awaited = False
+
+    def open_tunnel(self) -> None:
+        """Cease to speak HTTP: what comes behind the request's body is the handler's, raw.
+
+        Raises:
+            HandlerError: a part of the body has not come; it would be taken for the other protocol.
+        """
+        if not self.rfile.complete:
+            raise HandlerError("protocols cannot be switched before the request's body has come")
+        if self._continue_is_awaited:
+            self.output.put(_CONTINUE)  # RFC 9110 section 7.8: the 100 comes before the 101
+            self._continue_is_awaited = False
+        self.rfile.begin(TunnelBody(), self.state.unread)
+        self.state.unread = b""
+        # None would make the descriptor blocking, which the server's own writes must never meet.
+        self.request.settimeout(_TUNNEL_TIMEOUT if self.timeout is None else self.timeout)
+
     def receive(self) -> bytes:
         """Wait, in the handler's thread, for more of the body and give what was decoded.
 
@@ -301,21 +365,31 @@ class Connection:
                 self.state.unread = self.state.unread[consumed:]
                 if payload or body.complete:
                     return payload
-            self.state.unread += self._wait_and_receive()
+            data = self._wait_and_receive()
+            if not data:
+                if isinstance(body, TunnelBody):
+                    body.complete = True
+                    return b""
+                raise PeerGone("the peer left before its body was complete")
+            self.state.unread += data
+            self.moved(len(data))
 
     def _wait_and_receive(self) -> bytes:
         while (data := self.take()) is None:
             output = self.output
             poll = select.poll()
             poll.register(self.fd, select.POLLIN | (select.POLLOUT if output.pending else 0))
-            if not poll.poll(max(self.body_deadline() - time.monotonic(), 0) * 1000):
-                raise PeerStalled("the peer stopped sending its body")
+            if not poll.poll(max(self._receive_deadline() - time.monotonic(), 0) * 1000):
+                raise PeerStalled("the peer stopped sending")
             if output.pending:
                 self.wfile.let_go()  # not drain(): the lookout may be at it as well
-        if not data:
-            raise PeerGone("the peer left before its body was complete")
-        self.moved(len(data))
         return data
+
+    def _receive_deadline(self) -> float:
+        """When a handler that reads gives up: on a body by its rules, in a tunnel by its socket's timeout."""
+        if self.wfile.is_tunnel:
+            return time.monotonic() + (self.request.gettimeout() or _TUNNEL_TIMEOUT)
+        return self.body_deadline()
 
     def body_deadline(self) -> float:
         """When the next octet of a body must be here: a stall, or an average below ``limits.min_rate``."""

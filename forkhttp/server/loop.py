@@ -32,7 +32,9 @@ from forkhttp.server.forked import HOLDERS, leave_child
 from forkhttp.server.lookout import Lookout
 from forkhttp.server.overdue import Overdue
 from forkhttp.server.poller import READ, WRITE, new_poller
+from forkhttp.server.proxies import Proxies
 from forkhttp.server.record import ExchangeRecord
+from forkhttp.server.served_socket import ServedSocket
 from forkhttp.server.timers import TimerWheel
 from forkhttp.wire import HeadLimits, RequestHead, body_decoder, parse_head, plain_answer
 
@@ -91,6 +93,7 @@ class RequestLoop:
         self._overdue = Overdue(self.conditions, row, self._acceptor)
         self._lookout = Lookout(self._overdue.look)
         self._lookout_runs = False
+        self._proxies = Proxies(settings.proxy, alone=alone)
         self._now = time.monotonic()
         self._forked = False
         self.exchanges = 0
@@ -128,7 +131,7 @@ class RequestLoop:
         self.leave()
         now = time.monotonic()
         for connection in self._connections.values():
-            if connection.phase is Phase.PARKED:
+            if connection.phase in (Phase.PREAMBLE, Phase.PARKED):
                 connection.deadline = min(connection.deadline, now + _RACE)
                 self._timers.add(connection)
 
@@ -225,6 +228,8 @@ class RequestLoop:
             if phase is Phase.BODY:
                 connection.body_octets += len(data)
                 self._gather_body(connection)
+            elif phase is Phase.PREAMBLE:
+                self._read_preamble(connection)
             else:
                 self._read_head(connection)
 
@@ -251,6 +256,23 @@ class RequestLoop:
                 self._read_head(connection)
 
     # -- heads and bodies ---------------------------------------------------------------------
+
+    def _read_preamble(self, connection: Connection) -> None:
+        """Hear whom a proxy speaks for; what comes behind that is its client's."""
+        state = connection.state
+        try:
+            complete = self._proxies.read_preamble(state)
+        except ProtocolError as error:
+            self._refuse(connection, error)
+            return
+        if not complete:
+            return
+        self._enter(connection, Event.INTRODUCED)
+        connection.client_address, connection.scheme = state.client_address, state.scheme
+        self._timers.discard(connection)
+        self._set_deadline(connection, self._settings.timeouts.keep_alive)
+        if state.unread:
+            self._read_head(connection)
 
     def _read_head(self, connection: Connection) -> None:
         try:
@@ -327,6 +349,8 @@ class RequestLoop:
         self._row.request = f"{head.method} {head.target.partition('?')[0]}".encode("latin-1")
         cells[PROGRESS] = began
         cells[BEGAN] = began
+        if connection.state.trusted:
+            self._believe(connection, head)
         connection.begin_exchange(head)
         wfile = connection.wfile
         wfile.begin()
@@ -344,6 +368,13 @@ class RequestLoop:
         self._settle(connection)
         if self.conditions.alone and isinstance(failure, KeyboardInterrupt | SystemExit):
             raise failure
+
+    def _believe(self, connection: Connection, head: RequestHead) -> None:
+        """Serve the request as that of whoever the proxy names."""
+        client = self._proxies.client_of(connection.state, head)
+        connection.client_address, connection.scheme = client
+        if connection.resident is not None:
+            connection.resident.client_address = client.address
 
     def _run(self, connection: Connection, wfile: ResponseStream) -> BaseException | None:
         """Run the handler inline, under the eyes of the lookout, and frame its answer; give what was raised.
@@ -384,7 +415,7 @@ class RequestLoop:
     def _admit(self, connection: Connection) -> None:
         """Hand a new connection's first request to the documented hooks, which make the handler."""
         server = self.server
-        request, client_address = connection.request, connection.state.client_address
+        request, client_address = connection.request, connection.client_address
         PORTS[request] = connection
         if server.verify_request(request, client_address):
             server.process_request(request, client_address)
@@ -442,7 +473,12 @@ class RequestLoop:
         self._cells[ERRORS] += 1
         wfile = connection.wfile
         wfile.begin()
-        connection.state.unread = b""
+        state = connection.state
+        state.unread = b""
+        if head is None or not state.trusted:
+            connection.client_address = state.client_address
+        else:
+            self._believe(connection, head)
         try:
             wfile.substitute(plain_answer(error.status, error.detail, self.conditions.date()), error.status)
         except PeerGone:
@@ -493,7 +529,7 @@ class RequestLoop:
             raise failure  # noqa: TRY301 - the documented hook finds the exception in sys.exc_info()
         except BaseException:  # noqa: BLE001 - the same
             try:
-                self.server.handle_error(connection.request, connection.state.client_address)
+                self.server.handle_error(connection.request, connection.client_address)
             except BaseException as error:  # noqa: BLE001 - a hook that fails, or raises on purpose, ends no worker
                 self.conditions.log_failure(connection.head, error)
 
@@ -608,12 +644,17 @@ class RequestLoop:
         # A unix peer has a path or nothing for an address; a handler is to find a host and a port.
         known = not isinstance(client_address, str | bytes | None)
         state = ConnectionState(listener, client_address if known else ("", 0))
+        expects_preamble = self._proxies.meet(state)
         connection = Connection(request, state, self.conditions)
+        ServedSocket.serve(request)
         stale = self._connections.get(connection.fd)
         if stale is not None:
             self._close(stale)  # the application closed its socket while it was parked
         self._connections[connection.fd] = connection
-        self._set_deadline(connection, self._settings.timeouts.keep_alive)
+        timeouts = self._settings.timeouts
+        if expects_preamble:
+            connection.phase = Phase.PREAMBLE
+        self._set_deadline(connection, timeouts.head if expects_preamble else timeouts.keep_alive)
         self._poller.add(connection.fd, READ)
         self._cells[CONNECTIONS] = self._cells[PARKED] = len(self._connections)
         return len(self._connections)

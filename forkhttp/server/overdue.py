@@ -62,6 +62,8 @@ class Overdue:
         if connection is None or late is not connection.wfile or self._conditions.alone:
             return
         self._look_at_lifeline()
+        if connection.wfile.is_tunnel:
+            return  # both ends may be silent for as long as they like
         stall = self._conditions.settings.timeouts.stall
         still = time.monotonic_ns() - self._row.cells[PROGRESS]
         if stall and still >= stall * 1e9 and not self.stalled:

@@ -32,8 +32,8 @@ class ExchangeRecord:
 
     @property
     def client(self) -> str:
-        """The peer's address; empty for a unix socket."""
-        return str(self._connection.state.client_address[0])
+        """Who asked, by its address; empty for a unix socket's peer."""
+        return str(self._connection.client_address[0])
 
     @property
     def method(self) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from forkhttp.wire import ChunkedBody, LengthBody
+    from forkhttp.wire import ChunkedBody, LengthBody, TunnelBody
 
 
 class BodySource(Protocol):
@@ -41,9 +41,9 @@ class RequestStream(io.BufferedIOBase):
         self._source = source
         self._data = b""
         self._at = 0
-        self.body: LengthBody | ChunkedBody | None = None
+        self.body: LengthBody | ChunkedBody | TunnelBody | None = None
 
-    def begin(self, body: LengthBody | ChunkedBody | None, data: bytes) -> None:
+    def begin(self, body: LengthBody | ChunkedBody | TunnelBody | None, data: bytes) -> None:
         """Stand at the start of a new body of which ``data`` is already here."""
         self.body = body
         self._data = data

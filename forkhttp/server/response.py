@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import io
 import threading
+import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from forkhttp.errors import HandlerError, PeerStalled, ProtocolError
@@ -30,6 +32,7 @@ from forkhttp.wire import (
     encode_chunk,
     frame_interim,
     frame_response,
+    opens_tunnel,
     parse_response_head,
 )
 
@@ -67,6 +70,24 @@ class Exchange(Protocol):
     def complain(self, fault: str) -> None:
         """Log what the handler did wrong, where it can be set right without stopping it."""
 
+    @property
+    def min_rate(self) -> int:
+        """Octets a second that the peer must take of its answer, on average; 0: any."""
+
+    @property
+    def early_hints(self) -> bool:
+        """Whether 103 answers are sent."""
+
+    def interim_sent(self, status: int) -> None:
+        """Note that an interim answer was sent."""
+
+    def open_tunnel(self) -> None:
+        """Cease to speak HTTP on the connection.
+
+        Raises:
+            HandlerError: that cannot be done yet.
+        """
+
 
 class ResponseStream(io.BufferedIOBase):
     """A writable stream that takes one answer at a time.
@@ -75,6 +96,7 @@ class ResponseStream(io.BufferedIOBase):
         status: of the answer that was committed; 0 before.
         persistent: whether the connection may go on; decided when the head is committed.
         octets: of the body, as they went on the wire, without chunk framing.
+        is_tunnel: the connection has ceased to speak HTTP; all that is written goes out as it is.
     """
 
     def __init__(self, exchange: Exchange, output: Output) -> None:
@@ -89,6 +111,9 @@ class ResponseStream(io.BufferedIOBase):
         self._unread_chunk = b""
         self._streaming = False
         self._void = False
+        self._held = 0.0
+        self._taken = 0
+        self.is_tunnel = False
         self.begin()
 
     def begin(self) -> None:
@@ -102,6 +127,8 @@ class ResponseStream(io.BufferedIOBase):
         self._void = False
         if self._streaming or self._pieces or self._unread_head:
             self._streaming = False
+            self._held = 0.0
+            self._taken = 0
             self._pieces.clear()
             self._unread_head = self._unread_chunk = b""
 
@@ -263,7 +290,13 @@ class ResponseStream(io.BufferedIOBase):
             self._send_interim(head)
             data = rest
         self._unread_head = b""
-        if head.chunked:
+        request = self._exchange.head
+        if opens_tunnel(request.method, head.status):
+            if head.status == HTTPStatus.SWITCHING_PROTOCOLS and not request.upgrades:
+                raise HandlerError("protocols cannot be switched unasked")
+            self._exchange.open_tunnel()
+            self.is_tunnel = self._streaming = True
+        elif head.chunked:
             self._own_chunks = ChunkedBody(1 << 62)
         if rest:
             self._pieces.append(rest)
@@ -271,19 +304,33 @@ class ResponseStream(io.BufferedIOBase):
         self._head = head
 
     def _send_interim(self, head: ResponseHead) -> None:
-        if self._exchange.head.minor:
-            with self._lock:
-                self._output.put(frame_interim(head))
+        exchange = self._exchange
+        if not exchange.head.minor:
+            return  # RFC 9110 section 15.2
+        if head.status == HTTPStatus.EARLY_HINTS and not exchange.early_hints:
+            return
+        with self._lock:
+            self._output.put(frame_interim(head))
+        exchange.interim_sent(head.status)
 
     def _await_room(self) -> None:
-        """Hold the handler while much of what it wrote before has not left."""
-        output = self._output
+        """Hold the handler while much of what it wrote before has not left.
+
+        Raises:
+            PeerStalled: the peer took nothing, or too little while the handler was held, for too long.
+        """
+        output, exchange = self._output, self._exchange
         while output.pending > HELD_AT_MOST:
-            if not output.wait(self._exchange.send_timeout):
-                raise PeerStalled("the peer takes no octets of its answer")
+            patience = stall = exchange.send_timeout
+            if exchange.min_rate:
+                patience = min(stall, stall + self._taken / exchange.min_rate - self._held)
+            began = time.monotonic()
+            if not output.wait(max(patience, 0.0)):
+                raise PeerStalled("the peer takes no octets of its answer, or too few")
+            self._held += time.monotonic() - began
             with self._lock:
-                output.drain()
-                self._exchange.moved(0)
+                self._taken += output.drain()
+                exchange.moved(0)
 
     def _commit(self, head: ResponseHead, body: int | None) -> bytes:
         exchange = self._exchange

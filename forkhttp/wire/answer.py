@@ -114,6 +114,11 @@ def frame_interim(head: ResponseHead) -> bytes:
     return octets
 
 
+def opens_tunnel(method: str, status: int) -> bool:
+    """Tell whether the connection ceases to speak HTTP behind an answer (RFC 9110 sections 7.8, 9.3.6)."""
+    return _content(method, status) is _Content.TUNNEL
+
+
 def plain_answer(status: int, detail: str, date: bytes) -> bytes:
     """Give the server's own answer to a request that no handler may see: a whole message.
 

@@ -58,6 +58,26 @@ class LengthBody:
         return payload, len(payload)
 
 
+class TunnelBody:
+    """What comes on a connection that has ceased to speak HTTP: every octet, up to the peer's end.
+
+    Attributes:
+        complete: set by whoever has seen the end.
+
+    Source: RFC 9110 sections 7.8 and 9.3.6.
+    """
+
+    __slots__ = ("complete",)
+
+    def __init__(self) -> None:
+        """Await anything."""
+        self.complete = False
+
+    def decode(self, data: bytes) -> tuple[bytes, int]:
+        """Give all of it, and how many octets that used."""
+        return data, len(data)
+
+
 class _Awaits(Enum):
     """What a chunked body goes on with."""
 

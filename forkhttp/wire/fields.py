@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 from forkhttp.errors import ProtocolError
+from forkhttp.wire.forwarded import Family, family_of
 from forkhttp.wire.grammar import DIGITS, MEMO_ENTRIES, MEMO_OCTETS, SECTION, list_elements
 from forkhttp.wire.target import authority
 
@@ -33,7 +34,17 @@ class FieldSection:
         expects_continue: whether Expect lists 100-continue.
     """
 
-    __slots__ = ("_items", "_values", "expects_continue", "host", "length", "lines", "octets", "persistent")
+    __slots__ = (
+        "_families",
+        "_items",
+        "_values",
+        "expects_continue",
+        "host",
+        "length",
+        "lines",
+        "octets",
+        "persistent",
+    )
 
     def __init__(self, octets: bytes) -> None:
         """Judge a section.
@@ -57,6 +68,14 @@ class FieldSection:
         self.expects_continue = b"expect" in obeyed and b"100-continue" in list_elements(obeyed[b"expect"])
         self._items: tuple[tuple[str, str], ...] | None = None
         self._values: dict[str, str] | None = None
+        self._families: frozenset[Family | None] | None = None
+
+    @property
+    def families(self) -> frozenset[Family | None]:
+        """The families of forwarded fields that are here, and None if there are other fields."""
+        if self._families is None:
+            self._families = frozenset(family_of(name) for name in self.values)
+        return self._families
 
     @property
     def items(self) -> tuple[tuple[str, str], ...]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from forkhttp.errors import ProtocolError
 from forkhttp.wire.fields import CHUNKED, FieldSection, read_section
+from forkhttp.wire.forwarded import Family, family_of
 from forkhttp.wire.grammar import CONTROL, FIELD_LINE, SECTION_LIMIT, TCHAR, TOKEN
 from forkhttp.wire.target import read_target
 
@@ -40,7 +41,9 @@ class HeadLimits(NamedTuple):
 
 
 class RequestHead:
-    """The head of one request, valid in itself and as HTTP/1.1 demands; never changed.
+    """The head of one request, valid in itself and as HTTP/1.1 demands.
+
+    It is never changed, but that whoever knows the peer may set ``believed``.
 
     Attributes:
         method: any token, as it was sent.
@@ -54,12 +57,15 @@ class RequestHead:
         expects_continue: whether the peer awaits a 100 (RFC 9110 section 10.1.1).
         authority: host and port that are meant, in lower case: of the target if it
             names them, else of Host; empty if neither does.
+        believed: the family of forwarded fields that is shown; the other's are as if they
+            had not been sent.
     """
 
     __slots__ = (
         "_section",
         "_target_rules",
         "authority",
+        "believed",
         "expects_continue",
         "length",
         "method",
@@ -85,6 +91,7 @@ class RequestHead:
         self.persistent = section.persistent[self.minor]
         self.expects_continue = section.expects_continue
         self.authority = authority or section.host or ""
+        self.believed = Family.NONE
         self._section = section
         self._target_rules = authority != "" and self.method != "CONNECT"
         if self.minor:
@@ -100,22 +107,50 @@ class RequestHead:
         """The request line as it was sent, without its CRLF."""
         return self.octets[: self.octets.index(b"\r\n")].decode()
 
+    @property
+    def upgrades(self) -> bool:
+        """Whether the request offers to switch protocols (RFC 9110 section 7.8); HTTP/1.0 cannot."""
+        options = self._section.values.get("connection", "").lower().split(",")
+        offered = "upgrade" in self._section.values
+        return offered and self.minor > 0 and "upgrade" in (option.strip(" \t") for option in options)
+
     def field(self, name: str) -> str | None:
         """Give the values of a field, joined by ``", "``; None if there is none."""
         name = name.lower()
         if name == "host" and self._target_rules:
             return self.authority
-        return self._section.values.get(name)
+        return self._section.values.get(name) if self._shows(name) else None
 
     def fields(self) -> list[tuple[str, str]]:
         """Give all fields in the order of the wire.
 
         The authority of an absolute-form replaces Host (RFC 9112 section 3.2.2).
         """
+        shown = list(self._section.items)
+        if self._hides:
+            shown = [item for item in shown if self._shows(item[0].lower())]
         if not self._target_rules:
-            return list(self._section.items)
-        others = [item for item in self._section.items if item[0].lower() != "host"]
-        return [("Host", self.authority), *others]
+            return shown
+        return [("Host", self.authority), *(item for item in shown if item[0].lower() != "host")]
+
+    @property
+    def shown_octets(self) -> bytes:
+        """The head as it was sent, without the forwarded fields that are not believed."""
+        if not self._hides:
+            return self.octets
+        request_line, *lines = self.octets.split(b"\r\n")
+        kept = [line for line in lines if self._shows(line.partition(b":")[0].decode().lower())]
+        return b"\r\n".join((request_line, *kept))
+
+    @property
+    def _hides(self) -> bool:
+        """Whether there are fields that are not shown."""
+        return not self._section.families <= {None, self.believed} and self.believed is not Family.ANY
+
+    def _shows(self, name: str) -> bool:
+        """Whether a field of this name, in lower case, is shown if it is there."""
+        family = family_of(name)
+        return family is None or self.believed in (family, Family.ANY)
 
 
 class RequestLine(NamedTuple):

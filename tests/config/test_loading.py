@@ -247,12 +247,16 @@ MISTAKES = [
         "1: workers.threads: not available in this version; leave it out, or at 1",
     ),
     (
-        "proxy.trusted = ['unix']",
-        "1: proxy.trusted: not available in this version; leave it out, or at []",
+        "proxy.trusted = ['unix', '10.0.0.1/8']",
+        '1: proxy.trusted: "10.0.0.1/8" has bits beyond its mask; did you mean "10.0.0.0/8"?',
     ),
     (
-        "http.early_hints = false",
-        "1: http.early_hints: not available in this version; leave it out, or at true",
+        "proxy.trusted = ['localhost']",
+        '1: proxy.trusted: "localhost" is no numeric address or network, and not "unix"',
+    ),
+    (
+        "proxy.protocol = 'v2'",
+        "1: proxy.protocol: nobody is trusted to speak it; name your proxies in proxy.trusted",
     ),
     ("tls.key = '/k'", '1: tls.key: not available in this version; leave it out, or at ""'),
     # No TOML.

@@ -15,7 +15,7 @@ from forkhttp.handlers.adoption import adopt_handler, adopt_server
 from forkhttp.logs import open_logs
 from forkhttp.scoreboard import Row
 from forkhttp.server import HTTPServer, RequestLoop
-from forkhttp.settings import Http, Limits, Log, Settings, Timeouts
+from forkhttp.settings import Http, Limits, Log, Proxy, Settings, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,7 @@ class Tables(TypedDict, total=False):
     timeouts: Timeouts
     limits: Limits
     http: Http
+    proxy: Proxy
 
 
 #: Longer than any of this takes on a busy machine.

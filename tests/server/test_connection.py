@@ -19,29 +19,35 @@ if TYPE_CHECKING:
 
 #: What cannot happen, and why: NEXT has no entry for it.
 IMPOSSIBLE = {
+    Phase.PREAMBLE: set(Event) - {Event.INTRODUCED, Event.REFUSED, Event.OVER},  # it is no HTTP yet
     Phase.PARKED: {  # nothing has been asked
+        Event.INTRODUCED,
         Event.ANSWERED,
         Event.UNSENT,
         Event.LAST,
     },
     Phase.HEAD: {  # nothing has been asked; who began a request is not dismissed as idle
+        Event.INTRODUCED,
         Event.ANSWERED,
         Event.UNSENT,
         Event.LAST,
     },
     Phase.BODY: {  # the head is complete, but nothing has been asked
+        Event.INTRODUCED,
         Event.SOME_HEAD,
         Event.ANSWERED,
         Event.UNSENT,
         Event.LAST,
     },
     Phase.BUSY: {  # the loop does not read while a handler runs
+        Event.INTRODUCED,
         Event.SOME_HEAD,
         Event.SOME_BODY,
         Event.REQUEST,
         Event.REFUSED,
     },
     Phase.SENDING: {  # nor while an answer has not left
+        Event.INTRODUCED,
         Event.SOME_HEAD,
         Event.SOME_BODY,
         Event.REQUEST,
@@ -59,7 +65,7 @@ def test_each_event_leads_somewhere_or_is_impossible(phase: Phase, event: Event)
 
 
 def test_every_phase_is_reached_and_left() -> None:
-    reached = {Phase.PARKED}
+    reached = {Phase.PREAMBLE}
     while more := {after for (phase, _), after in NEXT.items() if phase in reached} - reached:
         reached |= more
     assert reached == set(Phase)

@@ -184,7 +184,8 @@ def test_a_switch_of_protocols_ends_http_on_the_connection(tmp_path: Path) -> No
             self.wfile.write(b"spoken in another protocol")
 
     def client(connection: Client) -> bytes:
-        connection.send(GET + GET)
+        offer = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
+        connection.send(offer + GET)
         return connection.rest()
 
     with serving(Switches, tmp_path) as served:

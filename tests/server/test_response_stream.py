@@ -32,6 +32,10 @@ class Answering:
         self.persists = True
         self.complaints: list[str] = []
         self.moves = 0
+        self.min_rate = 0
+        self.early_hints = True
+        self.interim: list[int] = []
+        self.tunnels = 0
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)  # noqa: FBT003
         self.output = Output(self._ours.fileno())
@@ -55,6 +59,14 @@ class Answering:
     def moved(self, octets: int) -> None:
         """Count."""
         self.moves += octets == 0
+
+    def interim_sent(self, status: int) -> None:
+        """Keep it."""
+        self.interim.append(status)
+
+    def open_tunnel(self) -> None:
+        """Count."""
+        self.tunnels += 1
 
     def complain(self, fault: str) -> None:
         """Keep it."""

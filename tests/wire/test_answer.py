@@ -16,6 +16,7 @@ from forkhttp.wire import (
     encode_chunk,
     frame_interim,
     frame_response,
+    opens_tunnel,
     parse_response_head,
     plain_answer,
 )
@@ -226,3 +227,19 @@ def test_the_servers_own_answer_is_a_whole_message(status: int) -> None:
     assert isinstance(data, h11.Data)
     assert b"a reason" in data.data
     assert isinstance(client.next_event(), h11.EndOfMessage)
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "opens"),
+    [
+        ("GET", 101, True),
+        ("CONNECT", 200, True),
+        ("CONNECT", 299, True),
+        ("CONNECT", 300, False),
+        ("CONNECT", 407, False),
+        ("GET", 200, False),
+        ("GET", 103, False),
+    ],
+)
+def test_a_switch_and_a_connect_open_a_tunnel(method: str, status: int, *, opens: bool) -> None:
+    assert opens_tunnel(method, status) is opens

@@ -9,6 +9,7 @@ from forkhttp.wire import (
     LAST_CHUNK,
     ChunkedBody,
     LengthBody,
+    TunnelBody,
     body_decoder,
     encode_chunk,
     parse_head,
@@ -168,3 +169,9 @@ def test_the_head_chooses_the_decoder() -> None:
 def test_an_empty_piece_is_no_chunk() -> None:
     assert encode_chunk(b"") == b""
     assert encode_chunk(b"0123456789") == b"a\r\n0123456789\r\n"
+
+
+def test_a_tunnel_gives_everything_and_ends_when_it_is_told() -> None:
+    tunnel = TunnelBody()
+    assert tunnel.decode(b"\x00\r\n0\r\n\r\n") == (b"\x00\r\n0\r\n\r\n", 8)
+    assert not tunnel.complete

@@ -531,3 +531,21 @@ def test_a_refusal_does_not_quote_the_peer() -> None:
     with pytest.raises(ProtocolError) as refusal:
         parse_head(get(b"Secret\x00: token"), LIMITS)
     assert "ecret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "line", "upgrades"),
+    [
+        ((b"Upgrade: websocket", b"Connection: Upgrade"), b"GET / HTTP/1.1", True),
+        ((b"Upgrade: a, b/2", b"Connection: keep-alive, UPGRADE"), b"GET / HTTP/1.1", True),
+        ((b"Upgrade: websocket", b"Connection: keep-alive"), b"GET / HTTP/1.1", False),
+        ((b"Upgrade: websocket",), b"GET / HTTP/1.1", False),
+        ((b"Connection: upgrade",), b"GET / HTTP/1.1", False),
+        ((b"Upgrade: websocket", b"Connection: upgrade"), b"GET / HTTP/1.0", False),
+    ],
+)
+def test_an_upgrade_is_offered_only_hop_by_hop_and_not_in_1_0(
+    fields: tuple[bytes, ...], line: bytes, *, upgrades: bool
+) -> None:
+    """RFC 9110 sections 7.6.1 and 7.8."""
+    assert read(get(*fields, line=line)).upgrades is upgrades

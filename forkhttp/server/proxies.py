@@ -1,0 +1,59 @@
+"""The proxies in front: who is one, and whom they speak for.
+
+Whoever is connected is known when a connection is accepted, and so is whether it is trusted.
+What it says of its own clients comes later: once, before anything else (the PROXY protocol), or
+in the fields of each request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forkhttp.wire import Client, Family, TrustedPeers, claimed_client, parse_preamble
+
+if TYPE_CHECKING:
+    from forkhttp.server.connection import ConnectionState
+    from forkhttp.settings import Proxy
+    from forkhttp.wire import RequestHead
+
+
+class Proxies:
+    """The rules of ``[proxy]``, for the connections of one loop."""
+
+    def __init__(self, settings: Proxy, *, alone: bool) -> None:
+        """Know who is trusted; ``alone``: nobody said who, so all is shown and nothing believed."""
+        self._trusted = TrustedPeers(settings.trusted)
+        self._family = Family.ANY if alone else Family(settings.headers)
+        self._protocol = settings.protocol
+        self._alone = alone
+
+    def meet(self, state: ConnectionState) -> bool:
+        """Note on a new connection whether its peer is trusted; say whether it begins with a preamble."""
+        state.trusted = self._alone or str(state.client_address[0]) in self._trusted
+        return state.trusted and self._protocol != "off"
+
+    def read_preamble(self, state: ConnectionState) -> bool:
+        """Take the preamble from the front of what has arrived; False if more of it must come.
+
+        From then on the one who is named there is the peer; its own forwarded fields are believed if it
+        is trusted itself.
+
+        Raises:
+            ProtocolError: 400; this is no preamble.
+        """
+        preamble = parse_preamble(state.unread, self._protocol)
+        if preamble is None:
+            return False
+        state.unread = state.unread[preamble.size :]
+        if preamble.source is not None:
+            state.client_address = preamble.source
+            state.trusted = preamble.source[0] in self._trusted
+        if preamble.tls:
+            state.scheme = "https"
+        return True
+
+    def client_of(self, state: ConnectionState, head: RequestHead) -> Client:
+        """Show a trusted peer's forwarded fields, and tell who asks by them."""
+        head.believed = self._family
+        peer = Client(state.client_address, state.scheme)
+        return claimed_client(head, self._family, peer, self._trusted.__contains__)
