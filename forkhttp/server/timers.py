@@ -33,6 +33,7 @@ class TimerWheel(Generic[T]):
     def __init__(self) -> None:
         """Make an empty wheel."""
         self._slots: dict[int, set[T]] = {}
+        self._earliest = 0  # no slot lies before it; a search for the first one in each turn would cost
 
     def __len__(self) -> int:
         """Count what is being watched."""
@@ -45,6 +46,8 @@ class TimerWheel(Generic[T]):
             return
         self.discard(timed)
         timed.slot = slot
+        if slot < self._earliest or not self._slots:
+            self._earliest = slot
         self._slots.setdefault(slot, set()).add(timed)
 
     def discard(self, timed: T) -> None:
@@ -57,13 +60,18 @@ class TimerWheel(Generic[T]):
         timed.slot = NOWHERE
 
     def next_due(self) -> float | None:
-        """Give the instant at which ``expired`` should be asked next; None if nothing is being watched."""
-        return min(self._slots) * GRAIN if self._slots else None
+        """Give the instant at which ``expired`` should be asked next; None if nothing is being watched.
+
+        It may come before anything is due: what was discarded is not searched for.
+        """
+        return self._earliest * GRAIN if self._slots else None
 
     def expired(self, now: float) -> list[T]:
         """Take out those whose deadline has passed; those that moved on are put where they belong now."""
         current = int(now / GRAIN)
-        due = []
+        due: list[T] = []
+        if current < self._earliest:
+            return due
         for slot in [slot for slot in self._slots if slot <= current]:
             for timed in self._slots.pop(slot):
                 timed.slot = NOWHERE
@@ -71,4 +79,5 @@ class TimerWheel(Generic[T]):
                     due.append(timed)
                 else:
                     self.add(timed)
+        self._earliest = min(self._slots, default=0)
         return due

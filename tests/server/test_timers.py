@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from forkhttp.server.timers import GRAIN, NOWHERE, TimerWheel
 
 
@@ -80,3 +82,31 @@ def test_all_that_are_due_come_at_once_after_a_long_wait() -> None:
     wheel, all_timed = wheel_of(*(float(number) for number in range(100)))
     assert sorted(wheel.expired(49.5), key=lambda each: each.deadline) == all_timed[:50]
     assert len(wheel) == 50
+
+
+def test_what_became_due_earlier_is_due_though_others_were_discarded() -> None:
+    wheel, (one, two, three) = wheel_of(10.0, 20.0, 30.0)
+    wheel.discard(one)
+    assert wheel.expired(15.0) == []
+    assert wheel.next_due() == 20.25
+    three.deadline = 16.0
+    wheel.add(three)
+    assert wheel.next_due() == 16.25
+    assert wheel.expired(16.25) == [three]
+    wheel.discard(two)
+    assert wheel.next_due() is None
+    wheel.add(one)
+    assert wheel.next_due() == 10.25
+
+
+def test_a_turn_costs_the_same_however_many_are_watched() -> None:
+    def seconds(count: int) -> float:
+        wheel, _ = wheel_of(*(float(number) for number in range(100, 100 + count)))
+        begun = time.perf_counter()
+        for _ in range(2000):
+            wheel.next_due()
+            wheel.expired(50.0)
+        return time.perf_counter() - begun
+
+    few, many = (min(seconds(count) for _ in range(5)) for count in (1, 2000))
+    assert many < 5 * few
