@@ -327,6 +327,7 @@ class RequestLoop:
             self._refuse(connection, error, connection.head)
             return
         if body.complete or rfile.buffered >= self._settings.limits.buffered_body:
+            rfile.settle()
             self._serve(connection, connection.head)
             return
         connection.deadline = connection.body_deadline()

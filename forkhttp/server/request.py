@@ -41,6 +41,7 @@ class RequestStream(io.BufferedIOBase):
         self._source = source
         self._data = b""
         self._at = 0
+        self._more = bytearray()  # what was appended to ``_data``; grows in place, however small the pieces
         self.body: LengthBody | ChunkedBody | TunnelBody | None = None
 
     def begin(self, body: LengthBody | ChunkedBody | TunnelBody | None, data: bytes) -> None:
@@ -48,15 +49,26 @@ class RequestStream(io.BufferedIOBase):
         self.body = body
         self._data = data
         self._at = 0
+        if self._more:
+            self._more = bytearray()
 
     def append(self, data: bytes) -> None:
-        """Put more of the body here, before the handler is entered."""
-        self._data = self._data + data if self._data else data
+        """Put more of the body here, before the handler is entered; ``settle`` makes it readable."""
+        if self._data:
+            self._more += data
+        else:
+            self._data = data
+
+    def settle(self) -> None:
+        """Let the handler read what was appended."""
+        if self._more:
+            self._data += self._more
+            self._more = bytearray()
 
     @property
     def buffered(self) -> int:
         """Octets that are here and not read."""
-        return len(self._data) - self._at
+        return len(self._data) + len(self._more) - self._at
 
     def prepend(self, head: bytes) -> None:
         """Put a head before the body, for a handler class that parses it itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -160,8 +161,26 @@ def test_what_is_appended_is_read_and_counted() -> None:
     stream.append(b"ab")
     stream.append(b"cd")
     assert stream.buffered == 4
+    stream.settle()
     assert stream.read(3) == b"abc"
     assert stream.buffered == 1
+
+
+def test_small_pieces_are_appended_at_a_price_of_their_own() -> None:
+    """However much is there already: a body that drips must not cost the square of its length."""
+
+    def seconds(count: int) -> float:
+        stream = RequestStream(Source(LengthBody(0), b"", 1))
+        begun = time.perf_counter()
+        for _ in range(count):
+            stream.append(b"sixteen octets..")
+        stream.settle()
+        took = time.perf_counter() - begun
+        assert len(stream.read()) == 16 * count
+        return took
+
+    short, long = (min(seconds(count) for _ in range(5)) for count in (20_000, 40_000))
+    assert long < 3 * short
 
 
 @pytest.mark.parametrize("read", [0, 1, 4, 6])
