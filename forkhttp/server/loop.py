@@ -499,7 +499,7 @@ class RequestLoop:
         elif isinstance(failure, PeerStalled) and not wfile.committed:
             self._answer_instead(connection, HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time")
         elif isinstance(failure, PeerGone):
-            self._close(connection)
+            self._close(connection, reset=wfile.ends_with_close)
         elif isinstance(failure, ProtocolError):
             self._answer_instead(connection, failure.status, failure.detail)
         else:
@@ -569,10 +569,12 @@ class RequestLoop:
     def _close(self, connection: Connection, *, reset: bool = False) -> None:
         """Leave the epoll, take leave of the handler, close the socket: in this order.
 
-        ``reset``: so that the peer cannot take it for the end of its answer.
+        ``reset``: so that the peer cannot take it for the end of its answer. What has not left is dropped,
+        so that is one, too; and the kernel need not keep what it has taken for a peer that does not.
         """
         if connection.phase is Phase.CLOSED:
             return
+        reset = reset or connection.output.pending > 0
         self._timers.discard(connection)
         with contextlib.suppress(OSError, ValueError, KeyError):  # the application may have closed it
             self._poller.remove(connection.fd)

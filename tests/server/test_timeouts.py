@@ -1,0 +1,263 @@
+"""Each timeout by a real socket: it ends what it is for, in time, and says so as it should.
+
+Two seconds is far more than any of these timeouts and their slot in the wheel take, and far less than
+the timeouts that are not being tested.
+"""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from forkhttp.settings import Limits, Timeouts
+from tests.server.serving import GET, Client, serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.server.serving import Served, Tables
+
+#: Of a timeout that is being tested, in seconds, and how late it may be.
+SHORT, SLACK = 0.3, 2.0
+
+#: Octets that no socket's buffers hold.
+BIG = 16 << 20
+
+#: One octet, so often in a second: no stall, and far below any rate.
+DRIP = 0.02
+
+
+class Plain(http.server.BaseHTTPRequestHandler):
+    """Answers with a body that ends by its length, by its last chunk, or with the connection."""
+
+    def do_GET(self) -> None:
+        """Answer with as many octets as the path says."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(bytes(int(self.path[1:] or 0)))
+
+    def do_HELD(self) -> None:
+        """Write more than may wait, so that the peer holds this handler."""
+        self.send_response(200)
+        self.end_headers()
+        for _ in range(BIG >> 18):
+            self.wfile.write(bytes(1 << 18))
+
+    def do_LENGTH(self) -> None:
+        """Announce what comes."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(BIG))
+        self.end_headers()
+        self.wfile.write(bytes(BIG))
+
+    def do_POST(self) -> None:
+        """Read the body."""
+        size = len(self.rfile.read())
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"%d" % size)
+
+    def do_LATER(self) -> None:
+        """Read the body later than it should have come, had it been awaited."""
+        time.sleep(2 * SHORT)
+        self.do_POST()
+
+    def do_UNREAD(self) -> None:
+        """Answer without a look at the body."""
+        self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+class Drip(NamedTuple):
+    """Octets that come at once, and what follows one by one for ever."""
+
+    begins: bytes
+    goes_on: bytes
+
+
+#: What never ends, and the settings that end it.
+DRIPS: dict[str, tuple[Drip, Tables]] = {
+    "head": (Drip(GET[:-4], b"\r\nX-Y: z"), {"timeouts": Timeouts(head=SHORT)}),
+    "request line": (Drip(b"", b"GET"), {"timeouts": Timeouts(head=SHORT)}),
+    "body": (
+        Drip(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n", b"a"),
+        {"timeouts": Timeouts(body=SHORT)},
+    ),
+    "chunks": (
+        Drip(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+        {"timeouts": Timeouts(body=SHORT)},
+    ),
+    "streamed body": (
+        Drip(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n", b"a"),
+        {"timeouts": Timeouts(body=SHORT), "limits": Limits(buffered_body=1)},
+    ),
+}
+
+
+def told(answer: bytes, status: HTTPStatus) -> bool:
+    """Whether octets are one answer of the server's own, which says that the connection ends."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    return (
+        lines[0] == f"HTTP/1.1 {status.value} {status.phrase}".encode()
+        and b"Connection: close" in lines
+        and sum(line.startswith(b"Date: ") for line in lines) == 1
+        and f"Content-Length: {len(body)}".encode() in lines
+    )
+
+
+@pytest.mark.parametrize(("drip", "tables"), DRIPS.values(), ids=DRIPS.keys())
+def test_a_drip_does_not_put_the_end_off(tmp_path: Path, drip: Drip, tables: Tables) -> None:
+    """``timeouts.head`` is a total, and a body has a minimum rate."""
+
+    def client(connection: Client) -> tuple[bytes, float]:
+        connection.send(drip.begins)
+        begun = time.monotonic()
+        connection.socket.settimeout(DRIP)
+        for number in range(int(SLACK / DRIP) * 2):
+            connection.send(drip.goes_on[number % len(drip.goes_on) :][:1])
+            try:
+                answer = connection.socket.recv(1 << 16)
+            except TimeoutError:
+                continue
+            connection.socket.settimeout(SLACK)
+            return answer + connection.rest(), time.monotonic() - begun
+        return b"", 0.0
+
+    with serving(Plain, tmp_path, **tables) as served:
+        answer, took = served.run(client)
+    assert told(answer, HTTPStatus.REQUEST_TIMEOUT), answer
+    assert SHORT - 0.05 <= took < SLACK
+
+
+def test_a_body_that_keeps_its_rate_may_take_longer_than_a_stall(tmp_path: Path) -> None:
+    def client(connection: Client) -> bytes:
+        connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n")
+        for _ in range(20):
+            connection.send(b"a")
+            time.sleep(DRIP)
+        return connection.expect()[2]
+
+    tables: Tables = {"timeouts": Timeouts(body=10 * DRIP), "limits": Limits(min_rate=2)}
+    with serving(Plain, tmp_path, **tables) as served:
+        assert served.run(client) == b"20"
+
+
+@pytest.mark.parametrize("before", [b"", GET], ids=["nothing asked", "answered before"])
+def test_an_idle_connection_is_closed_in_silence(tmp_path: Path, before: bytes) -> None:
+    def client(connection: Client) -> tuple[bytes, float]:
+        if before:
+            assert connection.ask(before)[0] == 200
+        begun = time.monotonic()
+        return connection.rest(), time.monotonic() - begun
+
+    with serving(Plain, tmp_path, timeouts=Timeouts(keep_alive=SHORT)) as served:
+        octets, took = served.run(client)
+    assert octets == b""
+    assert SHORT - 0.05 <= took < SLACK
+
+
+def test_empty_lines_do_not_keep_an_idle_connection(tmp_path: Path) -> None:
+    """They belong to a head that has begun (RFC 9112 section 2.2)."""
+
+    def client(connection: Client) -> tuple[bytes, float]:
+        connection.send(b"\r\n")
+        begun = time.monotonic()
+        return connection.rest(), time.monotonic() - begun
+
+    with serving(Plain, tmp_path, timeouts=Timeouts(head=SHORT)) as served:
+        octets, took = served.run(client)
+    assert told(octets, HTTPStatus.REQUEST_TIMEOUT)
+    assert took < SLACK
+
+
+def test_the_last_of_so_many_requests_is_announced(tmp_path: Path) -> None:
+    def client(connection: Client) -> list[str]:
+        connection.send(GET * 5)
+        announced = [connection.expect()[1].get("connection", "") for _ in range(3)]
+        assert connection.rest() == b""
+        return announced
+
+    with serving(Plain, tmp_path, limits=Limits(keep_alive_requests=3)) as served:
+        assert served.run(client) == ["", "", "close"]
+        assert served.row.requests == 3
+
+
+def slow_reader(served: Served, request: bytes) -> Client:
+    """Ask for much, read nothing, and be given up."""
+    client = served.client()
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+    client.send(request)
+    served.until(lambda: served.row.connections == 1)
+    begun = time.monotonic()
+    served.until(lambda: served.row.connections == 0)
+    assert SHORT - 0.05 <= time.monotonic() - begun < SLACK
+    return client
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        f"GET /{BIG} HTTP/1.1",
+        f"GET /{BIG} HTTP/1.0",
+        "LENGTH / HTTP/1.1",
+        "HELD / HTTP/1.1",
+        "HELD / HTTP/1.0",
+    ],
+)
+def test_a_reader_that_is_given_up_cannot_take_what_it_has_for_all(tmp_path: Path, request_line: str) -> None:
+    """Where only the connection's end ends the answer, it is a reset; nor does the kernel go on sending."""
+    with serving(Plain, tmp_path, timeouts=Timeouts(send=SHORT)) as served:
+        client = slow_reader(served, f"{request_line}\r\nHost: a\r\n\r\n".encode())
+        with pytest.raises(ConnectionResetError):
+            client.rest()
+
+
+def test_a_drip_of_reads_does_not_hold_an_answer(tmp_path: Path) -> None:
+    """Each read puts the stall off, but not the average; the buffers of the sockets are filled first."""
+
+    def client(connection: Client) -> float:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        connection.send(f"GET /{BIG} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        begun = time.monotonic()
+        while time.monotonic() - begun < 2 * SLACK:
+            try:
+                connection.socket.recv(1 << 10)
+            except ConnectionResetError:
+                return time.monotonic() - begun
+            time.sleep(DRIP)
+        return 2 * SLACK
+
+    tables: Tables = {"timeouts": Timeouts(send=SHORT), "limits": Limits(min_rate=1 << 30)}
+    with serving(Plain, tmp_path, **tables) as served:
+        assert served.run(client) < SLACK
+
+
+def test_a_peer_that_sends_on_after_its_last_answer_is_closed_in_time(tmp_path: Path) -> None:
+    """``timeouts.linger`` is a total: octets do not extend it."""
+
+    def client(connection: Client) -> float:
+        connection.send(
+            b"UNREAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n" + bytes(1 << 17)
+        )
+        assert connection.expect()[0] == 401
+        assert connection.rest() == b""
+        begun = time.monotonic()
+        while time.monotonic() - begun < 2 * SLACK:
+            try:
+                connection.send(bytes(100))
+            except OSError:
+                return time.monotonic() - begun
+            time.sleep(DRIP)
+        return 2 * SLACK
+
+    with serving(Plain, tmp_path, timeouts=Timeouts(linger=SHORT)) as served:
+        assert SHORT - 0.25 <= served.run(client) < SLACK
