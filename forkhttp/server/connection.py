@@ -357,6 +357,7 @@ class Connection:
         if self._continue_is_awaited:
             # RFC 9110 section 10.1.1: only when the body is wanted, and not once the answer is out.
             self._continue_is_awaited = False
+            self.body_began = time.monotonic()
             if not self.wfile.committed and not self.state.unread:
                 self.output.put(_CONTINUE)
         while True:

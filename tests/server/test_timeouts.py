@@ -261,3 +261,21 @@ def test_a_peer_that_sends_on_after_its_last_answer_is_closed_in_time(tmp_path: 
 
     with serving(Plain, tmp_path, timeouts=Timeouts(linger=SHORT)) as served:
         assert SHORT - 0.25 <= served.run(client) < SLACK
+
+
+@pytest.mark.parametrize("field", ["Expect: 100-continue", "X-Expect: nothing"])
+def test_a_body_is_not_late_because_its_handler_was(tmp_path: Path, field: str) -> None:
+    """A peer that awaits the 100 sends nothing before, and one whose octets lie here has sent them."""
+
+    def client(connection: Client) -> bytes:
+        connection.send(f"LATER / HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n{field}\r\n\r\n".encode())
+        if "100" in field:
+            interim = connection.socket.recv(100)
+            assert interim.startswith(b"HTTP/1.1 100 ")
+            time.sleep(DRIP)
+        connection.send(bytes(70_000))
+        return connection.expect()[2]
+
+    tables: Tables = {"timeouts": Timeouts(body=SHORT), "limits": Limits(min_rate=1 << 20)}
+    with serving(Plain, tmp_path, **tables) as served:
+        assert served.run(client) == b"70000"
