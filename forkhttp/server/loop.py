@@ -27,7 +27,7 @@ from forkhttp.handlers.port import PORTS
 from forkhttp.scoreboard import BEAT, BEGAN, CONNECTIONS, ERRORS, PARKED, PROGRESS, REQUESTS
 from forkhttp.server.acceptor import Acceptor
 from forkhttp.server.conditions import Conditions, application_frames
-from forkhttp.server.connection import NEXT, Connection, ConnectionState, Event, Phase
+from forkhttp.server.connection import BODY_AT_ONCE, NEXT, Connection, ConnectionState, Event, Phase
 from forkhttp.server.forked import HOLDERS, leave_child
 from forkhttp.server.lookout import Lookout
 from forkhttp.server.overdue import Overdue
@@ -211,7 +211,7 @@ class RequestLoop:
         if phase is Phase.PARKED and state.unread:
             # Requests wait in memory: until they are served nothing is received, not even the peer's end.
             return
-        data = connection.take()
+        data = connection.take() if phase is Phase.PARKED else connection.take(BODY_AT_ONCE)
         if data is None:
             return
         if not data:
