@@ -102,15 +102,29 @@ def parse_response_head(data: bytes) -> ResponseHead | None:
     """
     end = data.find(b"\r\n\r\n")
     if end < 0:
-        if data[:7] != b"HTTP/1."[: len(data)]:
-            raise HandlerError("the answer does not begin with a status line")
-        if len(data) > SECTION_LIMIT:
-            raise HandlerError("the head has no end")
-        return None
+        return _parse_unusual_head(data)
     if end > SECTION_LIMIT:
         raise HandlerError("the head is too long")
     octets = data[: end + 4]
     return (_remembered_head if end < MEMO_OCTETS else ResponseHead)(octets)
+
+
+def _parse_unusual_head(data: bytes) -> ResponseHead | None:
+    """Read a head that has no end yet, or whose author knows no CR.
+
+    Who writes a head by hand may end its lines with a bare LF. Where there is a single CR, a bare LF is no
+    line's end but somebody's attempt at a line of his own.
+    """
+    if data[:7] != b"HTTP/1."[: len(data)]:
+        raise HandlerError("the answer does not begin with a status line")
+    end = data.find(b"\n\n", 0, SECTION_LIMIT)
+    if end >= 0 and b"\r" not in data:
+        head = ResponseHead(data[: end + 2].replace(b"\n", b"\r\n"))
+        head.size = end + 2
+        return head
+    if len(data) > SECTION_LIMIT:
+        raise HandlerError("the head has no end")
+    return None
 
 
 def _fault(section: bytes) -> str:

@@ -158,3 +158,29 @@ def test_a_head_is_bounded() -> None:
         parse_response_head(answer(*[b"X: " + b"x" * 1000] * 70))
     with pytest.raises(HandlerError, match="no end"):
         parse_response_head(b"HTTP/1.0 200 OK\r\n" + b"x" * 70_000)
+
+
+@pytest.mark.parametrize("behind", [b"", b"body", b"\n\n"])
+def test_a_head_that_was_written_without_cr_is_understood(behind: bytes) -> None:
+    written = b"HTTP/1.0 200 OK\nA: 1\n\n"
+    for size in range(len(written)):
+        assert parse_response_head(written[:size]) is None
+    head = parse_response_head(written + behind)
+    assert head is not None
+    assert head.octets == b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\n"
+    assert head.size == len(written)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"HTTP/1.1 200 OK\r\nA: 1\nB: 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nA: 1\n\nbody\r\n\r\n",
+        b"HTTP/1.1 200 OK\n\nbody\r\nA: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\nA: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\nA 1\n\n",
+    ],
+)
+def test_a_bare_lf_beside_a_cr_is_somebody_elses(written: bytes) -> None:
+    with pytest.raises(HandlerError):
+        parse_response_head(written)
