@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,21 @@ def program(name: str) -> str:
 @pytest.fixture
 def curl() -> str:
     return program("curl")
+
+
+@pytest.fixture
+def slowhttptest() -> str:
+    return program("slowhttptest")
+
+
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    """Enough of them for a crowd of connections, in this process and in those that it starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, enough), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture(params=["classic", "native"])

@@ -134,6 +134,18 @@ class Server:
         with contextlib.closing(board):
             return "\n".join(row.request for row in board.rows() if row.began)
 
+    def connections(self) -> int:
+        """How many connections the workers hold, as they say on the scoreboard."""
+        board = Scoreboard.of_process(self.pid)
+        if board is None:
+            return 0
+        with contextlib.closing(board):
+            return sum(row.connections for row in board.rows())
+
+    def memory(self) -> int:
+        """Octets that the workers have for themselves alone (USS), all together."""
+        return sum(psutil.Process(pid).memory_full_info().uss for pid in self.workers())
+
     def holders(self, path: Path) -> list[int]:
         """The pids of its processes that have a file open."""
         wanted = path.stat().st_ino
