@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -19,7 +20,7 @@ from forkhttp.scoreboard import Scoreboard, State
 from tests.deadline import PATIENCE, until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 #: What a line of the error log begins with: an instant and a level, or the mark of a detail.
 _EVENT = re.compile(r"^\d{4}-\d\d-\d\dT\S+Z (?P<level>debug|info|warning|error) ")
@@ -274,3 +275,19 @@ class Server:
             os.kill(int(line.split()[0]), signal.SIGKILL)
         if self.process is not None:
             self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def running(
+    app: Path, directory: Path, name: str = "Handler", workers: int = 2, more: str = ""
+) -> Iterator[Server]:
+    """A server for the tests of a module, of ``name`` in a copy of ``app``; it is checked at its end."""
+    shutil.copy(app, directory)
+    server = Server(directory)
+    server.configure(f"{app.name}:{name}", workers, more)
+    try:
+        yield server.start(workers=workers)
+    except BaseException:
+        server.end()
+        raise
+    server.close()
