@@ -52,6 +52,8 @@ class Handler(SimpleHTTPRequestHandler):
             self.tell()
         elif path == "/raise":
             raise ValueError("on purpose")
+        elif path == "/switch":
+            self.switch()
         elif path == "/big":
             self.answer(b"y" * 100_000)
         elif path == "/close":
@@ -79,6 +81,15 @@ class Handler(SimpleHTTPRequestHandler):
             "body": self.rfile.read().decode("latin-1"),
         }
         self.answer(json.dumps(seen).encode())
+
+    def switch(self) -> None:
+        """Speak another protocol from here on: one that gives back what it gets."""
+        self.send_response_only(101)
+        self.send_header("Connection", "upgrade")
+        self.send_header("Upgrade", "echo")
+        self.end_headers()
+        for line in self.rfile:
+            self.wfile.write(line)
 
     def answer(self, body: bytes) -> None:
         """Send a whole answer."""

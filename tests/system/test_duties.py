@@ -705,6 +705,42 @@ def test_row_57_upgrade_is_ignored_by_whoever_does_not_switch(port: int) -> None
             assert "upgrade" not in heard.fields
 
 
+SWITCH = (b"Connection: Upgrade", b"Upgrade: echo")
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n"
+
+
+def test_row_57_a_switch_that_was_asked_for_ends_http_on_the_connection(port: int) -> None:
+    """RFC 9110 section 7.8: what follows is the other protocol's, requests and all."""
+    for fields in (SWITCH, (b"upgrade: other, Echo", b"connection: keep-alive, upgrade")):
+        with closing(Client(("127.0.0.1", port))) as client:
+            client.send(head(*fields, line=b"GET /switch HTTP/1.1") + NEVER)
+            client.socket.shutdown(socket.SHUT_WR)
+            found, _, rest = client.rest().partition(b"\r\n\r\n")
+            assert (found + b"\r\n").startswith(SWITCHED)
+            assert rest == NEVER
+
+
+def test_row_57_a_switch_that_nobody_asked_for_is_a_500(port: int) -> None:
+    """RFC 9110 section 7.8: Upgrade, listed in Connection, in HTTP/1.1."""
+    for line, fields in (
+        (b"GET /switch HTTP/1.1", ()),
+        (b"GET /switch HTTP/1.1", (b"Upgrade: echo",)),
+        (b"GET /switch HTTP/1.1", (b"Upgrade: echo", b"Connection: keep-alive")),
+        (b"GET /switch HTTP/1.1", (b"Connection: Upgrade",)),
+        (b"GET /switch HTTP/1.0", SWITCH),
+    ):
+        heard = ask(port, head(*fields, line=line))
+        assert (heard.status, heard.closes) == (500, True), (line, fields)
+
+
+def test_row_57_a_100_that_is_awaited_comes_before_the_101(port: int) -> None:
+    """RFC 9110 section 7.8; the body is read as HTTP, and what follows it is not."""
+    with closing(Client(("127.0.0.1", port))) as client:
+        client.send(head(*SWITCH, b"Expect: 100-continue", line=b"GET /switch HTTP/1.1"))
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.rest().startswith(b"HTTP/1.1 100 Continue\r\n\r\n" + SWITCHED)
+
+
 def test_row_58_options_of_connection_are_this_connections_own(port: int) -> None:
     """RFC 9110 section 7.6.1: nothing of them comes back, and none of them undoes the framing."""
     fields = (b"Connection: X-Secret, TE, close", b"X-Secret: 1", b"TE: trailers, deflate;q=0.5")
