@@ -292,7 +292,7 @@ class ResponseStream(io.BufferedIOBase):
         self._unread_head = b""
         request = self._exchange.head
         if opens_tunnel(request.method, head.status):
-            if head.status == HTTPStatus.SWITCHING_PROTOCOLS and not request.upgrades:
+            if head.status == HTTPStatus.SWITCHING_PROTOCOLS and not head.switches_to(request.upgrades):
                 raise HandlerError("protocols cannot be switched unasked")
             self._exchange.open_tunnel()
             self.is_tunnel = self._streaming = True

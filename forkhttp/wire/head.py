@@ -16,7 +16,7 @@ from typing import NamedTuple
 from forkhttp.errors import ProtocolError
 from forkhttp.wire.fields import CHUNKED, FieldSection, read_section
 from forkhttp.wire.forwarded import Family, family_of
-from forkhttp.wire.grammar import CONTROL, FIELD_LINE, SECTION_LIMIT, TCHAR, TOKEN
+from forkhttp.wire.grammar import CONTROL, FIELD_LINE, SECTION_LIMIT, TCHAR, TOKEN, list_elements
 from forkhttp.wire.target import read_target
 
 #: The usual request line: origin-form in HTTP/1.x. A fragment is never sent.
@@ -108,11 +108,13 @@ class RequestHead:
         return self.octets[: self.octets.index(b"\r\n")].decode()
 
     @property
-    def upgrades(self) -> bool:
-        """Whether the request offers to switch protocols (RFC 9110 section 7.8); HTTP/1.0 cannot."""
-        options = self._section.values.get("connection", "").lower().split(",")
-        offered = "upgrade" in self._section.values
-        return offered and self.minor > 0 and "upgrade" in (option.strip(" \t") for option in options)
+    def upgrades(self) -> tuple[bytes, ...]:
+        """The protocols that the request offers, in lower case (RFC 9110 section 7.8); HTTP/1.0 cannot."""
+        options, protocols = (
+            list_elements(self._section.values.get(name, "").lower().encode("latin-1"))
+            for name in ("connection", "upgrade")
+        )
+        return tuple(protocols) if self.minor and b"upgrade" in options else ()
 
     def field(self, name: str) -> str | None:
         """Give the values of a field, joined by ``", "``; None if there is none."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from forkhttp.errors import HandlerError
 from forkhttp.wire.grammar import (
@@ -25,11 +26,16 @@ from forkhttp.wire.grammar import (
     list_elements,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: (" + TEXT + rb"*+))?\r\n")
 _NAME = re.compile(rb"(" + TOKEN + rb")([ \t]*+):")
 
 #: The fields that the framing of a response depends on, in a section in lower case.
 _OBEYED = re.compile(rb"\n(content-length|transfer-encoding|connection|date):[ \t]*+([^\r]*+)")
+
+_UPGRADE = re.compile(rb"\nupgrade:([^\r]*+)")
 
 #: Of these one line is enough; handlers send them beside those that send_response() sent.
 _ONCE = {name: lines_of(name) for name in (b"content-length", b"date")}
@@ -83,6 +89,11 @@ class ResponseHead:
         self.options = tuple(list_elements(fields[b"connection"])) if b"connection" in fields else ()
         self.close = b"close" in self.options
         self.has_date = b"date" in fields
+
+    def switches_to(self, offered: Iterable[bytes]) -> bool:
+        """Whether a 101 names protocols, and none but those (RFC 9110 section 7.8)."""
+        named = list_elements(b",".join(_UPGRADE.findall(self.octets.lower())))
+        return bool(named) and set(named) <= set(offered)
 
 
 _remembered_head = lru_cache(MEMO_ENTRIES)(ResponseHead)

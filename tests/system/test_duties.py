@@ -727,10 +727,14 @@ def test_row_57_a_switch_that_nobody_asked_for_is_a_500(port: int) -> None:
         (b"GET /switch HTTP/1.1", (b"Upgrade: echo",)),
         (b"GET /switch HTTP/1.1", (b"Upgrade: echo", b"Connection: keep-alive")),
         (b"GET /switch HTTP/1.1", (b"Connection: Upgrade",)),
+        (b"GET /switch HTTP/1.1", (b"Upgrade: , ,", b"Connection: Upgrade")),
+        (b"GET /switch HTTP/1.1", (b"Upgrade: other, echo/2", b"Connection: Upgrade")),
         (b"GET /switch HTTP/1.0", SWITCH),
     ):
         heard = ask(port, head(*fields, line=line))
         assert (heard.status, heard.closes) == (500, True), (line, fields)
+    for told in (answer(b"101 Switching"), answer(b"101 Switching", b"Upgrade:", b"Connection: upgrade")):
+        assert ask(port, say(told, fields=SWITCH)).status == 500, "it does not say to what it switches"
 
 
 def test_row_57_a_100_that_is_awaited_comes_before_the_101(port: int) -> None:
