@@ -372,6 +372,10 @@ class BaseHTTPRequestHandler:
         self.log_error("code %d, message %s", code, message)
         self.send_response(code, message)
         self.send_header("Connection", "close")
+        if code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # RFC 9110 section 15.5.6: a 405 must say what is allowed; here, what else the class can do.
+            names = (name[3:] for name in dir(self) if name.startswith("do_"))
+            self.send_header("Allow", ", ".join(name for name in names if name != self.command))
         body = b""
         if code >= 200 and code not in (
             HTTPStatus.NO_CONTENT,

@@ -5,6 +5,7 @@ Source: PEP 3333.
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote_to_bytes
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     Fields = list[tuple[str, str]]
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
     Application = Callable[[Environ, Callable[..., Callable[[bytes], object]]], Iterable[bytes]]
+
+#: Names that no other name becomes equal to when "-" turns into "_".
+_MAPPED = re.compile(r"[A-Za-z0-9-]+")
 
 #: Fields that have a name of their own in the environment.
 _PLAIN = {"CONTENT_TYPE", "CONTENT_LENGTH"}
@@ -94,7 +98,7 @@ class WSGIHandler(BaseHTTPRequestHandler):
         if len(self.client_address) > 1:
             environ["REMOTE_PORT"] = str(self.client_address[1])
         for name, value in self.headers.items():
-            if "_" in name or name.lower() == "proxy":
+            if not _MAPPED.fullmatch(name) or name.lower() == "proxy":
                 # X_Forwarded_For would collide with X-Forwarded-For; Proxy would become HTTP_PROXY (httpoxy).
                 continue
             key = name.upper().replace("-", "_")

@@ -162,6 +162,7 @@ class Connection:
         "_head_waits",
         "began",
         "body_began",
+        "body_left_at",
         "body_octets",
         "client_address",
         "deadline",
@@ -198,6 +199,7 @@ class Connection:
         self.timeout: float | None = None
         self.began = 0
         self.body_began = 0.0
+        self.body_left_at = 0.0
         self.body_octets = 0
         self.deadline = 0.0
         self.slot = NOWHERE
@@ -362,14 +364,17 @@ class Connection:
         if self._continue_is_awaited:
             # RFC 9110 section 10.1.1: only when the body is wanted, and not once the answer is out.
             self._continue_is_awaited = False
-            self.body_began = time.monotonic()
+            self.body_began = self.body_left_at = time.monotonic()
             if not self.wfile.committed and not self.state.unread:
                 self.output.put(_CONTINUE)
+        # The peer has no part in the time that the handler spent elsewhere.
+        self.body_began += time.monotonic() - (self.body_left_at or self.began / 1e9)
         while True:
             if self.state.unread:
                 payload, consumed = body.decode(self.state.unread)
                 self.state.unread = self.state.unread[consumed:]
                 if payload or body.complete:
+                    self.body_left_at = time.monotonic()
                     return payload
             data = self._wait_and_receive()
             if not data:

@@ -36,7 +36,7 @@ from forkhttp.server.proxies import Proxies
 from forkhttp.server.record import ExchangeRecord
 from forkhttp.server.served_socket import ServedSocket
 from forkhttp.server.timers import TimerWheel
-from forkhttp.wire import HeadLimits, RequestHead, body_decoder, parse_head, plain_answer
+from forkhttp.wire import HeadLimits, RequestHead, body_decoder, parse_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -304,6 +304,7 @@ class RequestLoop:
         connection.head = head
         connection.body_began = self._now
         connection.body_octets = 0
+        connection.body_left_at = 0.0
         connection.rfile.begin(body_decoder(head, self._settings.limits.body), b"")
         if head.expects_continue:
             self._serve(connection, head)
@@ -481,7 +482,7 @@ class RequestLoop:
         else:
             self._believe(connection, head)
         try:
-            wfile.substitute(plain_answer(error.status, error.detail, self.conditions.date()), error.status)
+            wfile.substitute(error.status, error.detail, head.method if head else "")
         except PeerGone:
             self._close(connection)
             return
@@ -511,7 +512,7 @@ class RequestLoop:
         """Give the server's own answer if no head has left, else an end that is no answer's end."""
         wfile = connection.wfile
         try:
-            if wfile.substitute(plain_answer(status, detail, self.conditions.date()), status):
+            if wfile.substitute(status, detail, connection.head.method):
                 return
         except PeerGone:
             self._close(connection)

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from forkhttp.errors import PeerGone
 from forkhttp.scoreboard import PROGRESS, State
 from forkhttp.server.conditions import application_frames
-from forkhttp.wire import plain_answer
 
 if TYPE_CHECKING:
     from forkhttp.scoreboard import Row
@@ -81,10 +80,10 @@ class Overdue:
             seconds=round(seconds, 1),
             detail="".join(stack.format()),
         )
-        status = HTTPStatus.GATEWAY_TIMEOUT
-        answer = plain_answer(status, "the handler took too long", self._conditions.date())
         with contextlib.suppress(PeerGone):
-            connection.wfile.substitute(answer, status)
+            connection.wfile.substitute(
+                HTTPStatus.GATEWAY_TIMEOUT, "the handler took too long", connection.head.method
+            )
 
     def _look_at_lifeline(self) -> None:
         """Let go of the listeners of a master that is dead.

@@ -34,6 +34,7 @@ from forkhttp.wire import (
     frame_response,
     opens_tunnel,
     parse_response_head,
+    plain_answer,
 )
 
 if TYPE_CHECKING:
@@ -253,10 +254,15 @@ class ResponseStream(io.BufferedIOBase):
             self._end_gathered(self._head)
             self._void = True
 
-    def substitute(self, answer: bytes, status: int) -> bool:
+    def substitute(self, status: int, detail: str, method: str) -> bool:
         """Send the server's own complete answer in place of the handler's; the connection ends with it.
 
         What the handler writes from now on goes nowhere.
+
+        Args:
+            status: of the answer.
+            detail: a constant phrase for its body.
+            method: of the request that it answers; empty if none was understood.
 
         Returns:
             False if a head has left already: there can be no other.
@@ -267,6 +273,7 @@ class ResponseStream(io.BufferedIOBase):
         with self._lock:
             if self.committed:
                 return False
+            answer = plain_answer(status, detail, self._exchange.date(), method=method)
             self._streaming = self._void = True
             self._pieces.clear()
             self.status = status

@@ -73,6 +73,9 @@ def frame_response(  # noqa: PLR0913 - the facts that the decision rests on, eac
         date: the time in the form of RFC 9110 section 5.6.7, for a head without Date.
     """
     content = _content(method, head.status)
+    if method == "CONNECT":
+        # A client may have sent octets of its tunnel already; where it is refused they are no request.
+        persistent = False
     if content is _Content.TUNNEL:
         # RFC 9110 sections 7.8 and 9.3.6. Nothing on this connection is read as a request again.
         length, added, stays = UNTIL_CLOSE, b"", False
@@ -94,8 +97,7 @@ def frame_response(  # noqa: PLR0913 - the facts that the decision rests on, eac
         octets = _CODING_LINES.sub(b"", octets)
     if head.length is not None and content in _WITHOUT_LENGTH:
         octets = _LENGTH_LINES.sub(b"", octets)
-    # The options of a 101 are the handler's: they name the protocol that is switched to.
-    connection = b"" if head.status == 101 else _connection(head, minor, persistent=stays)
+    connection = _connection(head, minor, persistent=stays)
     if connection and head.options:
         octets = _CONNECTION_LINES.sub(b"", octets)
     if not head.has_date:
@@ -119,11 +121,12 @@ def opens_tunnel(method: str, status: int) -> bool:
     return _content(method, status) is _Content.TUNNEL
 
 
-def plain_answer(status: int, detail: str, date: bytes) -> bytes:
+def plain_answer(status: int, detail: str, date: bytes, *, method: str = "") -> bytes:
     """Give the server's own answer to a request that no handler may see: a whole message.
 
     Args:
         status: 400 to 599.
+        method: of the request, as far as it is known: a HEAD is answered without a body.
         detail: a constant phrase of the server's; never what the peer sent.
         date: the time in the form of RFC 9110 section 5.6.7.
     """
@@ -136,7 +139,7 @@ def plain_answer(status: int, detail: str, date: bytes) -> bytes:
         f"Content-Length: {len(body)}\r\n"
         "Connection: close\r\n"
         "\r\n"
-        f"{body}"
+        f"{'' if method == 'HEAD' else body}"
     ).encode()
 
 
@@ -174,6 +177,8 @@ def _connection(head: ResponseHead, minor: int, *, persistent: bool) -> bytes:
     Source: RFC 9112 sections 9.3 and 9.6; appendix C.2.2 for keep-alive.
     """
     word = (b"" if minor else b"keep-alive") if persistent else b"close"
+    if head.status == 101:
+        word = b"upgrade"  # RFC 9110 section 7.8: the field Upgrade is of this hop; what ends is HTTP
     if not word or word in head.options:
         return b""
     others = [option for option in head.options if option not in (b"close", b"keep-alive")]

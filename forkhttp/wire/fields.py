@@ -116,6 +116,9 @@ def _joined(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         gathered.setdefault(name, []).append(value)
     if len(gathered.get(b"host", ())) > 1:
         raise ProtocolError(400, "more than one Host")
+    if not all(value.strip(b" \t") for value in gathered.get(b"transfer-encoding", ())):
+        # Who takes the last of several lines sees no coding here.
+        raise ProtocolError(400, "an empty Transfer-Encoding beside another")
     return {name: b",".join(values) for name, values in gathered.items()}
 
 

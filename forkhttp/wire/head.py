@@ -196,7 +196,11 @@ def parse_head(data: bytes, limits: HeadLimits, scanned: int = 0) -> RequestHead
     _walk(data, begin, end + 2, limits)
     eol = data.index(b"\r\n", begin)
     line = _read_request_line(data[begin:eol])
-    return RequestHead(data[begin : end + 4], end + 4, line, read_section(data[eol + 1 : end + 2]))
+    head = RequestHead(data[begin : end + 4], end + 4, line, read_section(data[eol + 1 : end + 2]))
+    if head.length and head.method == "CONNECT":
+        # RFC 9110 section 9.3.6: it has none. Two hops could disagree about where the tunnel begins.
+        raise ProtocolError(400, "CONNECT with a body")
+    return head
 
 
 def _usual_head(data: bytes, end: int, limits: HeadLimits) -> RequestHead | None:

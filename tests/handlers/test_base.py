@@ -388,6 +388,12 @@ def test_send_error_is_a_whole_answer_that_closes() -> None:
     assert b"404 - Nothing matches the given URI." in body
 
 
+def test_a_405_says_what_is_allowed() -> None:
+    """RFC 9110 section 15.5.6."""
+    sent = answer(acting(lambda self: self.send_error(405), do_PUT=Quiet.send_error))
+    assert b"\r\nAllow: HEAD, POST, PUT\r\n" in sent
+
+
 def test_send_error_escapes_markup() -> None:
     body = answer(acting(lambda self: self.send_error(400, "<b>&", "<i>"))).partition(b"\r\n\r\n")[2]
     assert b"Message: &lt;b&gt;&amp;." in body

@@ -102,12 +102,13 @@ def test_the_environment_holds_what_pep_3333_asks_for() -> None:
 
 def test_fields_that_could_pass_for_others_are_left_out() -> None:
     environ = environ_of(
-        b"GET / HTTP/1.1\r\nX_Forwarded_For: evil\r\nX-Forwarded-For: good\r\nProxy: evil\r\n"
+        b"GET / HTTP/1.1\r\nX_Forwarded_For: evil\r\nX-Forwarded-For: good\r\nX.Y: odd\r\nProxy: evil\r\n"
         b"Content_Length: 5\r\nCONTENT_TYPE: evil\r\n\r\n"
     )
     assert environ["HTTP_X_FORWARDED_FOR"] == "good"
     assert not [key for key, value in environ.items() if value == "evil" or key == "HTTP_PROXY"]
     assert "CONTENT_LENGTH" not in environ
+    assert "odd" not in environ.values()
 
 
 def test_the_servers_address_is_the_listeners(tmp_path: Path) -> None:

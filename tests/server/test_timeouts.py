@@ -28,6 +28,9 @@ SHORT, SLACK = 0.3, 2.0
 #: Octets that no socket's buffers hold.
 BIG = 16 << 20
 
+#: Octets of a body, more than are awaited before its handler.
+HALF = 100_000
+
 #: One octet, so often in a second: no stall, and far below any rate.
 DRIP = 0.02
 
@@ -66,6 +69,17 @@ class Plain(http.server.BaseHTTPRequestHandler):
         """Read the body later than it should have come, had it been awaited."""
         time.sleep(2 * SHORT)
         self.do_POST()
+
+    def do_HALVES(self) -> None:
+        """Read half of the body, do something else for long, and ask for the other half."""
+        self.rfile.read(HALF)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.flush()
+        time.sleep(2 * SHORT)
+        self.wfile.write(b"now")
+        self.wfile.flush()
+        self.wfile.write(b"%d" % len(self.rfile.read()))
 
     def do_UNREAD(self) -> None:
         """Answer without a look at the body."""
@@ -279,3 +293,19 @@ def test_a_body_is_not_late_because_its_handler_was(tmp_path: Path, field: str) 
     tables: Tables = {"timeouts": Timeouts(body=SHORT), "limits": Limits(min_rate=1 << 20)}
     with serving(Plain, tmp_path, **tables) as served:
         assert served.run(client) == b"70000"
+
+
+def test_what_a_handler_does_between_two_reads_is_not_its_peers_time(tmp_path: Path) -> None:
+    def client(connection: Client) -> bytes:
+        connection.send(b"HALVES / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (2 * HALF))
+        connection.send(bytes(HALF))
+        received = b""
+        while b"now" not in received:
+            received += connection.socket.recv(1 << 16)
+        time.sleep(DRIP)  # so that the handler has to wait
+        connection.send(bytes(HALF))
+        return received + connection.socket.recv(1 << 16)
+
+    tables: Tables = {"timeouts": Timeouts(body=SHORT), "limits": Limits(min_rate=1 << 20)}
+    with serving(Plain, tmp_path, **tables) as served:
+        assert b"%d\r\n" % HALF in served.run(client)

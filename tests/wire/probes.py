@@ -233,6 +233,8 @@ HEADS: dict[int, tuple[int, list[bytes]]] = {
             ],
             CODING + b"\r\n" + CODING,
             CODING + b"\r\nTransfer-Encoding: identity",
+            CODING + b"\r\nTransfer-Encoding: \t",
+            b"Transfer-Encoding:\r\n" + CODING,
         ),
     ),
     31: (

@@ -153,16 +153,21 @@ def test_statuses_that_have_no_body(
 
 
 def test_a_switch_of_protocols_is_the_last_http_on_its_connection() -> None:
+    """RFC 9110 section 7.8: who sends Upgrade names it in Connection."""
     switch = [b"Connection: upgrade", b"Upgrade: echo", DATED]
     lines, framing = frame([b"HTTP/1.0 101 Switching", *switch], Asked())
     assert lines == [b"HTTP/1.1 101 Switching", *switch]
+    forgotten = [b"Upgrade: echo", DATED]
+    lines, framing = frame([b"HTTP/1.0 101 Switching", *forgotten], Asked())
+    assert lines == [b"HTTP/1.1 101 Switching", *forgotten, b"Connection: upgrade"]
     assert (framing.length, framing.persistent) == (UNTIL_CLOSE, False)
 
 
-def test_a_refused_connect_is_an_answer_like_others() -> None:
+def test_a_refused_connect_is_the_last_answer() -> None:
+    """Octets of the tunnel that its client was sure of are no request."""
     lines, framing = frame([b"HTTP/1.0 501 No", DATED, FIVE], Asked("CONNECT"))
-    assert lines == [b"HTTP/1.1 501 No", DATED, FIVE]
-    assert (framing.length, framing.persistent) == (5, True)
+    assert lines == [b"HTTP/1.1 501 No", DATED, FIVE, CLOSE]
+    assert (framing.length, framing.persistent) == (5, False)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -227,6 +232,13 @@ def test_the_servers_own_answer_is_a_whole_message(status: int) -> None:
     assert isinstance(data, h11.Data)
     assert b"a reason" in data.data
     assert isinstance(client.next_event(), h11.EndOfMessage)
+    assert b"a reason" in plain_answer(status, "a reason", DATE, method="GET")
+
+
+def test_the_servers_own_answer_to_a_head_is_a_head() -> None:
+    """RFC 9110 section 9.3.2."""
+    whole = plain_answer(408, "a reason", DATE)
+    assert plain_answer(408, "a reason", DATE, method="HEAD") == whole[: whole.index(b"\r\n\r\n") + 4]
 
 
 @pytest.mark.parametrize(
