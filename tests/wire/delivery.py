@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hypothesis import settings
+
 from forkhttp.errors import ProtocolError
 from forkhttp.wire import HeadLimits, parse_head
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from forkhttp.wire import ChunkedBody, LengthBody, RequestHead
 
 LIMITS = HeadLimits(request_line=8190, field=8190, fields=100)
+
+#: Of what is drawn: enough for each day, the same each day. scripts/fuzz goes on from here.
+few = settings(max_examples=150, deadline=None, derandomize=True)
 
 #: What tests put behind a message: it belongs to the next one.
 FOLLOWER = b"GET /follower HTTP/1.1\r\nHost: f\r\n\r\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from forkhttp.errors import HandlerError
@@ -18,9 +19,8 @@ from forkhttp.wire import (
     parse_head,
     parse_response_head,
 )
-from tests.wire.delivery import LIMITS, Seen, body_of, head_of
-
-few = settings(max_examples=150, deadline=None)
+from tests.fuzz.targets import TARGETS, Target
+from tests.wire.delivery import LIMITS, Seen, body_of, few, head_of
 
 #: Pieces of heads, right and wrong; strung together they come near to what matters.
 SHARDS = [
@@ -137,6 +137,18 @@ def test_what_is_framed_is_valid_and_needs_nothing_more(data: bytes, asked: dict
     second = frame_response(again, **asked)
     assert (second.length, second.persistent) == (first.length, first.persistent)
     assert sorted(second.octets.split(b"\r\n")) == sorted(first.octets.split(b"\r\n"))
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_what_is_fuzzed_holds_for_messages_that_are_nearly_right(target: Target) -> None:
+    """Any split gives the same, the left-over begins the next request, encoding is undone by decoding."""
+    few(given(target.messages)(target.check))()
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_what_is_fuzzed_holds_for_each_thing_that_may_go_wrong(target: Target) -> None:
+    for data in target.each:
+        target.check(data)
 
 
 def test_a_drip_of_a_long_head_costs_what_its_octets_cost() -> None:

@@ -1,0 +1,1 @@
+"""Fuzzing of the parsers, for as long as one likes: ``scripts/fuzz``."""
