@@ -64,7 +64,7 @@ def test_a_linked_file_exists(path: str) -> None:
     assert (ROOT / path).is_file()
 
 
-@pytest.mark.parametrize("command", ["serve", "test", "check"])
+@pytest.mark.parametrize("command", ["serve", "test", "check", "fuzz"])
 def test_a_named_script_can_be_run(command: str) -> None:
     assert f"scripts/{command}" in README
     assert (ROOT / "scripts" / command).stat().st_mode & 0o111 == 0o111
