@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.wire import messages
+from tests.wire import messages, proxied
 from tests.wire.invariants import check_chunks, check_flood, check_requests, check_response
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ TARGETS = {
     "chunks": Target(check_chunks, messages.chunked_bodies, messages.EACH_CHUNKED, "requests", CHUNKED),
     "responses": Target(check_response, messages.responses, messages.EACH_RESPONSES, "responses"),
     "floods": Target(check_flood, messages.pieces, messages.EACH_FLOOD, "requests"),
+    "preambles": Target(proxied.check_preamble, proxied.preambles, proxied.EACH_PREAMBLE, "preambles"),
+    "claims": Target(proxied.check_claims, proxied.claims, proxied.EACH_CLAIM, "claims"),
 }
 
 
