@@ -1,8 +1,9 @@
-"""The socket that a handler is given: a socket like any other, of which the server has read a part.
+"""The socket that a handler is given: a socket like any other, but that the server stands behind it.
 
-A handler that uses ``self.connection`` itself, for a tunnel or another protocol, meets what
-the server has received beyond the head, and what it has written comes before what it sends. The loop
-itself goes by the descriptor and pays nothing for this.
+To the standard library ``connection.sendall`` and ``wfile.write`` are one thing, and so they are here: what a
+handler sends is its answer, checked and framed like any, until it has opened a tunnel; then it is raw. What
+the server has received of the tunnel is the first that the handler receives. The loop itself
+goes by the descriptor and pays nothing for this.
 """
 
 from __future__ import annotations
@@ -40,20 +41,25 @@ class ServedSocket(socket.socket):
         return len(early) or super().recv_into(buffer, nbytes, flags)
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
-        """Send, after what was written to ``wfile``."""
-        self._let_go()
+        """Write to ``wfile``, and let it go; all of it, always."""
+        if self._write(data, flags):
+            with memoryview(data) as view:
+                return view.nbytes
         return super().send(data, flags)
 
     def sendall(self, data: ReadableBuffer, flags: int = 0, /) -> None:
-        """Send all, after what was written to ``wfile``."""
-        self._let_go()
-        super().sendall(data, flags)
+        """Write to ``wfile``, and let it go."""
+        if not self._write(data, flags):
+            super().sendall(data, flags)
 
     def _take_early(self, size: int, flags: int) -> bytes:
         port = port_of(self)
         return b"" if port is None else port.take_early(size, keep=bool(flags & socket.MSG_PEEK))
 
-    def _let_go(self) -> None:
+    def _write(self, data: ReadableBuffer, flags: int) -> bool:
         port = port_of(self)
-        if port is not None:
-            port.wfile.flush()
+        if port is None or flags or port.wfile.closed:
+            return False
+        port.wfile.write(data)
+        port.wfile.flush()
+        return True

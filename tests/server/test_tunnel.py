@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from forkhttp.server.served_socket import ServedSocket
 from forkhttp.settings import Timeouts
 from tests.server.serving import Client, Served, serving
 
@@ -72,6 +73,21 @@ class Switching(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"<")
             self.connection.sendall(bytes(buffer[:size]).upper())
 
+    def by_hand(self) -> None:
+        """Answer on the socket alone, as many do who speak WebSocket."""
+        self.request.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"
+        )
+        while data := self.request.recv(2):
+            assert self.request.send(data.upper()) == len(data)
+
+    def by_halves(self) -> None:
+        """Give a head with the documented methods, and the body on the socket."""
+        self.send_response(200)
+        self.end_headers()
+        self.connection.sendall(b"bo")
+        self.connection.sendall(memoryview(b"dy"))
+
     def by_timeout(self) -> None:
         """Set a timeout on the socket, and read from the stream."""
         self.switch()
@@ -109,7 +125,9 @@ def until_end(client: Client) -> bytes:
     return client.rest()
 
 
-@pytest.mark.parametrize(("path", "end"), [(b"/streams", b"."), (b"/socket", b"."), (b"/buffer", b"")])
+@pytest.mark.parametrize(
+    ("path", "end"), [(b"/streams", b"."), (b"/socket", b"."), (b"/buffer", b""), (b"/hand", b"")]
+)
 @pytest.mark.parametrize("early", [b"", b"early"])
 def test_an_upgrade_hands_the_raw_connection_over(
     served: Served, path: bytes, end: bytes, early: bytes
@@ -215,3 +233,29 @@ def test_a_continue_that_was_awaited_comes_before_the_switch(served: Served) -> 
         return until_end(client)
 
     assert served.run(talk).startswith(b"HTTP/1.1 100 Continue\r\n\r\n" + SWITCHED)
+
+
+def test_what_is_sent_on_the_socket_is_an_answer_like_any(served: Served) -> None:
+    """It is framed, and the connection goes on."""
+
+    def talk(client: Client) -> list[tuple[int, bytes]]:
+        answers = [client.ask(b"GET /halves HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(2)]
+        return [(status, body) for status, _, body in answers]
+
+    assert served.run(talk) == [(200, b"body")] * 2
+    assert served.log == ""
+
+
+def test_a_socket_without_a_server_is_a_socket() -> None:
+    """So it is again when its connection has ended, and for who asks for something special."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ServedSocket.serve(ours)
+        ours.sendall(b"a")
+        assert ours.send(b"b") == 1
+        assert theirs.recv(2) == b"ab"
+        theirs.sendall(b"cd")
+        assert ours.recv(1) == b"c"
+        buffer = bytearray(2)
+        assert ours.recv_into(buffer) == 1
+        assert buffer == b"d\0"
