@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
-import h11
-
 from forkhttp.handlers.adoption import adopt_handler, adopt_server
 from forkhttp.logs import open_logs
 from forkhttp.scoreboard import Row
 from forkhttp.server import HTTPServer, RequestLoop
 from forkhttp.settings import Http, Limits, Log, Proxy, Settings, Timeouts
+from tests.referee import connect, read_all, read_broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from forkhttp.handlers.adoption import HandlerFactory
+    from tests.referee import Verdict
 
 T = TypeVar("T")
 
@@ -46,43 +45,33 @@ class Client:
 
     def __init__(self, address: tuple[str, int]) -> None:
         """Connect."""
-        self.socket = socket.create_connection(address, timeout=DEADLINE)
-        self._parser = h11.Connection(h11.CLIENT)
-        self._closed = False
+        self.socket = connect(address, DEADLINE)
+        self._unread = bytearray()
 
     def send(self, data: bytes) -> None:
         """Send octets as they are."""
         self.socket.sendall(data)
 
     def expect(self, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-        """Read one answer, as h11 understands it: status, fields, body."""
-        self._parser = self._next_parser(method)
-        status, fields, body = 0, {}, b""
+        """Read the one answer to a request of this method, as h11 understands it: status, fields, body."""
         while True:
-            event = self._parser.next_event()
-            if event is h11.NEED_DATA:
-                data = self.socket.recv(65536)
-                self._closed = not data
-                self._parser.receive_data(data)
-            elif isinstance(event, h11.InformationalResponse):
-                status = event.status_code
-            elif isinstance(event, h11.Response):
-                status = event.status_code
-                fields = {name.decode(): value.decode("latin-1") for name, value in event.headers}
-            elif isinstance(event, h11.Data):
-                body += bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                return status, fields, body
-            else:
-                raise AssertionError(f"no answer but {event!r}")
+            verdict = self._verdict()
+            if verdict.status >= 200:
+                break
+        # Where the body ends depends on no other method.
+        bodyless = {method, verdict.method} & {"HEAD", "CONNECT"}
+        assert not bodyless or method == verdict.method, f"an answer to {verdict.method}"
+        return verdict.status, verdict.fields, verdict.body
 
-    def _next_parser(self, method: str) -> h11.Connection:
-        left, _ = self._parser.trailing_data
-        parser = h11.Connection(h11.CLIENT)
-        parser.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
-        parser.send(h11.EndOfMessage())
-        parser.receive_data(left) if left else None
-        return parser
+    def _verdict(self) -> Verdict:
+        referee = self.socket.referee
+        while not referee.verdicts:
+            data = self.socket.recv(65536)
+            assert data, "the connection ended without an answer"
+            self._unread += data
+        verdict = referee.verdicts.popleft()
+        del self._unread[: max(len(self._unread) - (referee.received - verdict.end), 0)]
+        return verdict
 
     def ask(self, data: bytes = GET, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
         """Send a request and read its answer."""
@@ -90,11 +79,12 @@ class Client:
         return self.expect(method)
 
     def rest(self) -> bytes:
-        """Read up to the connection's end."""
-        parts = [self._parser.trailing_data[0]]
-        while data := self.socket.recv(65536):
-            parts.append(data)
-        return b"".join(parts)
+        """Read up to the connection's end; nothing may be cut off."""
+        return bytes(self._unread) + read_all(self.socket)
+
+    def broken(self) -> bytes:
+        """Read up to the end of an answer that is broken off by design."""
+        return bytes(self._unread) + read_broken(self.socket)
 
     def close(self) -> None:
         """Leave."""

@@ -15,6 +15,7 @@ import pytest
 
 from forkhttp import BaseHTTPRequestHandler, HTTPServer
 from tests.deadline import PATIENCE
+from tests.referee import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +67,9 @@ class Client:
 
 
 def connected(server: HTTPServer) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+    connection.sock = connect(("127.0.0.1", server.server_port))
+    return connection
 
 
 @pytest.fixture

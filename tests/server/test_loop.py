@@ -330,7 +330,7 @@ def test_a_handlers_fault_is_a_500_and_the_log_says_whose(
 def test_a_fault_after_the_head_is_a_truncated_answer(tmp_path: Path) -> None:
     def client(connection: Client) -> bytes:
         connection.send(head("/raise-late"))
-        return connection.rest()
+        return connection.broken()
 
     with serving(Plain, tmp_path) as served:
         answer = served.run(client)

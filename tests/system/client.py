@@ -1,4 +1,7 @@
-"""A client that forgives nothing: one connection, no retry, each octet of an answer accounted for."""
+"""A client that forgives nothing: one connection, no retry, each octet of an answer accounted for.
+
+It reads strictly by itself, and h11 (``tests.referee``) must read the same.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from tests.deadline import PATIENCE
+from tests.referee import RefereedSocket, read_broken
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,7 +66,7 @@ class Client:
         family, address = (
             (socket.AF_UNIX, port) if isinstance(port, str) else (socket.AF_INET, ("127.0.0.1", port))
         )
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket = RefereedSocket(family)
         self.unread = b""
         try:
             self.socket.settimeout(seconds)
@@ -133,6 +137,7 @@ class Client:
 
         Raises:
             Lost: there is none.
+            AssertionError: h11 reads another one.
         """
         head = self._until(b"\r\n\r\n")
         matched = _STATUS_LINE.match(head)
@@ -151,7 +156,7 @@ class Client:
             body = self._exactly(int(lengths[0]))
         else:
             raise Lost(f"an answer without one framing: {head!r}")
-        return Answer(status, head, body, closes)
+        return self._agreed(Answer(status, head, body, closes))
 
     def rest(self) -> bytes:
         """Everything until the server closes; then the connection is closed here too.
@@ -166,6 +171,14 @@ class Client:
         self.close()
         return b"".join(octets)
 
+    def broken(self) -> bytes:
+        """Everything up to the end of an answer that is broken off by design.
+
+        Raises:
+            AssertionError: h11 takes it for whole.
+        """
+        return self.unread + read_broken(self.socket)
+
     def read(self, size: int) -> bytes:
         """Exactly so many octets.
 
@@ -173,6 +186,15 @@ class Client:
             Lost: they do not come.
         """
         return self._exactly(size)
+
+    def _agreed(self, answer: Answer) -> Answer:
+        referee = self.socket.referee
+        verdict = referee.verdicts.popleft() if referee.verdicts else None
+        assert verdict is not None, f"h11 sees no whole answer in {answer.head!r}"
+        ours = (answer.status, answer.closes, referee.received - len(self.unread))
+        assert ours == (verdict.status, verdict.last, verdict.end), f"h11 reads {verdict}"
+        assert answer.body == verdict.body, f"h11 reads another body after {answer.head!r}"
+        return answer
 
     def _receive(self) -> bytes:
         try:

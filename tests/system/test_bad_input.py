@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.deadline import until
+from tests.system.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,14 +210,9 @@ def test_a_second_master_leaves_the_first_alone(server: Server) -> None:
         server.expected.append(says[what])
     server.process, server.error_log = first, server.directory / "stderr"
     assert server.pid_file.read_text() == f"{pid}\n"
-    for address, family in (
-        (("127.0.0.1", port), socket.AF_INET),
-        (f"{server.directory}/http.sock", socket.AF_UNIX),
-    ):
-        with socket.socket(family) as peer:
-            peer.connect(address)
-            peer.sendall(b"GET /hello HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-            assert b"".join(iter(lambda: peer.recv(1 << 16), b"")).endswith(b"hello\n")
+    for place in (port, f"{server.directory}/http.sock"):
+        with Client(place) as client:
+            assert client.fetch("/hello") == "hello\n"
     assert os.path.lexists(server.directory / "http.sock")
 
 

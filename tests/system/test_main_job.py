@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import os
 import re
-import socket
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import pytest
 import requests
 
 from tests.deadline import PATIENCE, until
+from tests.referee import connect, read_all, read_broken
 from tests.system.app import BIG, PIECE
 from tests.system.front import Front
 
@@ -101,9 +101,8 @@ def test_a_big_body_goes_up_and_down_whole(
 
 
 def test_http_client_uses_one_connection_for_everything(port: int) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    connection.connect()
-    first = connection.sock
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    first = connection.sock = connect(("127.0.0.1", port))
 
     def ask(method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         connection.request(method, path, body)
@@ -137,9 +136,9 @@ def test_a_handler_that_raises_is_a_500_with_a_traceback(
 def test_a_handler_that_raises_within_a_body_cuts_the_answer(served: Server) -> None:
     """The client must see that it has not got everything, and no second status."""
     served.expected.append("raised|ValueError|/late|late fault")
-    with socket.create_connection(("127.0.0.1", served.port), PATIENCE) as peer:
+    with connect(("127.0.0.1", served.port)) as peer:
         peer.sendall(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
-        received = b"".join(iter(lambda: peer.recv(1 << 16), b""))
+        received = read_broken(peer)
     head, _, body = received.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert body == b"the beginning"
@@ -201,12 +200,12 @@ def test_nginx_says_who_asks_and_is_believed_if_it_is_trusted(
 
 
 def test_pipelined_requests_are_answered_in_turn(served: Server) -> None:
-    with socket.create_connection(("127.0.0.1", served.port), PATIENCE) as peer:
+    with connect(("127.0.0.1", served.port)) as peer:
         peer.sendall(
             b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"
             b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
             b"GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         )
-        received = b"".join(iter(lambda: peer.recv(1 << 16), b""))
+        received = read_all(peer)
     bodies = [answer.partition(b"\r\n\r\n")[2] for answer in received.split(b"HTTP/1.1 200 ")[1:]]
     assert bodies == [b"hello\n", b"body", b"hello\n"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.deadline import until
+from tests.referee import connect
 from tests.system.client import Client, Lost, get
 from tests.system.load import Load
 
@@ -231,7 +232,8 @@ def test_every_kind_of_listener_serves(server: Server) -> None:
             for place in (path, own):
                 with Client(place) as client:
                     assert client.fetch("/hello") == "hello\n"
-            connection = http.client.HTTPConnection("::1", six, timeout=5)
+            connection = http.client.HTTPConnection("::1", six)
+            connection.sock = connect(("::1", six))
             connection.request("GET", "/hello")
             assert connection.getresponse().read() == b"hello\n"
             connection.close()
