@@ -97,6 +97,10 @@ class _Questions:
             while self._step():
                 pass
 
+    def expect(self, method: str) -> None:
+        """Note a request that passes by another way."""
+        self._waiting.append(Question(method))
+
     def take(self) -> Question | None:
         """Give the request whose answer is next, complete or not; None if nothing was asked."""
         if self._waiting:
@@ -186,6 +190,11 @@ class Referee:
         """Note what is about to be sent."""
         with self._lock:
             self._questions.add(memoryview(octets).cast("B"))
+
+    def expect(self, method: str) -> None:
+        """Await one more answer, to a request of this method, without a look at what is sent."""
+        with self._lock:
+            self._questions.expect(method)
 
     def heard(self, octets: bytes) -> None:
         """Judge what was received; nothing is the connection's end.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.front import Front
+from tests.system.front import HAProxy, Nginx
 from tests.system.server import Server
 
 if TYPE_CHECKING:
@@ -86,8 +86,16 @@ def served(server: Server, kind: str) -> Server:
 
 
 @pytest.fixture
-def front(served: Server) -> Iterator[Front]:
+def front(served: Server) -> Iterator[Nginx]:
     """A running nginx in front of it."""
-    front = Front(program("nginx"), served.directory / "nginx", served.port)
+    front = Nginx(program(Nginx.name), served.directory / "nginx", served.port)
+    yield front
+    front.close()
+
+
+@pytest.fixture
+def haproxy(served: Server) -> Iterator[HAProxy]:
+    """A running HAProxy in front of it."""
+    front = HAProxy(program(HAProxy.name), served.directory / "haproxy", served.port)
     yield front
     front.close()

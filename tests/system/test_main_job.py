@@ -36,12 +36,20 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
-@pytest.fixture(params=["nginx", "direct"])
+@pytest.fixture(params=["front", "haproxy"], ids=["nginx", "haproxy"])
+def proxy(request: pytest.FixtureRequest) -> Front:
+    """Each proxy."""
+    front = request.getfixturevalue(request.param)
+    assert isinstance(front, Front)
+    return front
+
+
+@pytest.fixture(params=["front", "haproxy", ""], ids=["nginx", "haproxy", "direct"])
 def port(request: pytest.FixtureRequest, served: Server) -> int:
-    """Through nginx, and without it."""
-    if request.param == "direct":
+    """Through each proxy, and without one."""
+    if not request.param:
         return served.port
-    front = request.getfixturevalue("front")
+    front = request.getfixturevalue(request.param)
     assert isinstance(front, Front)
     return front.port
 
@@ -176,27 +184,28 @@ def test_every_answered_request_has_an_access_line(served: Server, session: requ
     ]
 
 
-def test_nginx_says_who_asks_and_is_believed_if_it_is_trusted(
-    served: Server, front: Front, session: requests.Session
+def test_a_proxy_says_who_asks_and_is_believed_if_it_is_trusted(
+    served: Server, proxy: Front, session: requests.Session
 ) -> None:
     def fields() -> dict[str, str]:
         answer = session.get(
-            f"http://127.0.0.1:{front.port}/fields",
+            f"http://127.0.0.1:{proxy.port}/fields",
             headers={"X-Forwarded-For": "192.0.2.66", "Forwarded": "for=192.0.2.77"},
             timeout=PATIENCE,
         )
-        return dict(line.split(": ", 1) for line in answer.text.splitlines())
+        pairs = (line.split(": ", 1) for line in answer.text.splitlines())
+        return {name.lower(): value for name, value in pairs}  # HAProxy writes them so
 
-    assert not {"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"} & fields().keys()
+    assert not {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"} & fields().keys()
     served.configure(more='[proxy]\ntrusted = ["127.0.0.1"]')
     served.reload(2)
-    # The connections that nginx holds belong to the old workers until their next answer.
-    until(lambda: "X-Forwarded-For" in fields(), "nginx is believed")
+    # The connections that it holds belong to the old workers until their next answer.
+    until(lambda: "x-forwarded-for" in fields(), "it is believed")
     seen = fields()
-    assert seen["X-Forwarded-For"] == "127.0.0.1"
-    assert seen["X-Forwarded-Proto"] == "http"
-    assert seen["Host"] == seen["X-Forwarded-Host"] == f"127.0.0.1:{front.port}"
-    assert not {"Connection", "Forwarded"} & seen.keys()
+    assert seen["x-forwarded-for"] == "127.0.0.1"
+    assert seen["x-forwarded-proto"] == "http"
+    assert seen["host"] == seen["x-forwarded-host"] == f"127.0.0.1:{proxy.port}"
+    assert not {"connection", "forwarded"} & seen.keys()
 
 
 def test_pipelined_requests_are_answered_in_turn(served: Server) -> None:

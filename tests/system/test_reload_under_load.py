@@ -17,7 +17,7 @@ from tests.deadline import until
 from tests.system.app import BIG
 from tests.system.client import Client, get
 from tests.system.conftest import program
-from tests.system.front import Front
+from tests.system.front import Nginx
 from tests.system.load import Load
 from tests.system.test_main_job import BIG_DIGEST
 
@@ -40,9 +40,9 @@ def running(server: Server) -> Server:
 
 
 @pytest.fixture
-def front(running: Server) -> Iterator[Front]:
+def front(running: Server) -> Iterator[Nginx]:
     """A running nginx in front of it."""
-    front = Front(program("nginx"), running.directory / "nginx", running.port)
+    front = Nginx(program(Nginx.name), running.directory / "nginx", running.port)
     yield front
     front.close()
 
@@ -52,7 +52,7 @@ def port(request: pytest.FixtureRequest, running: Server) -> int:
     if request.param == "direct":
         return running.port
     front = request.getfixturevalue("front")
-    assert isinstance(front, Front)
+    assert isinstance(front, Nginx)
     return front.port
 
 
