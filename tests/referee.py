@@ -14,7 +14,8 @@ import re
 import socket
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import h11
 
@@ -23,7 +24,7 @@ from tests.deadline import PATIENCE
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-#: Octets that a parser is given at once, for what it has left over is looked at after each message.
+#: Octets that are read at once.
 _PIECE = 1 << 16
 
 #: Longer than any head of an answer.
@@ -32,14 +33,18 @@ _HEAD_AT_MOST = 1 << 20
 #: Octets of an answer that a complaint shows.
 _SHOWN = 2000
 
-#: The method of a request that h11 refuses to read, or that is not whole.
+#: No server takes a head, or a line of a chunked body, that is longer.
+_LONGEST = 1 << 17
+
+#: What matters of a request's head.
 _METHOD = re.compile(rb"(?:\r?\n)*([!#$%&'*+.^_`|~0-9A-Za-z-]+) ")
+_CHUNKED = re.compile(rb"(?im)^transfer-encoding:.*chunked")
+_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([0-9]{1,18})[ \t]*\r$")
+_OPTION = re.compile(rb"(?im)^(connection|upgrade):([^\r\n]*)\r$")
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 #: What the binary version of the PROXY protocol begins with; its length is in the octets 14 and 15.
 _BINARY_PREAMBLE = b"\r\n\r\n\0\r\nQUIT\n"
-
-#: The fields of a request that bear on what its answer may be.
-_OPTIONS = (b"connection", b"upgrade")
 
 
 class BrokenOff(ConnectionError):  # noqa: N818 - an event, as ConnectionError's other children tell one
@@ -51,6 +56,13 @@ class Question(NamedTuple):
 
     method: str
     options: tuple[tuple[bytes, bytes], ...] = ()
+
+    @classmethod
+    def of(cls, head: bytes) -> Self:
+        """Read a head, whole or not, well-formed or not."""
+        method = _METHOD.match(head)
+        options = tuple((match[1], match[2].strip()) for match in _OPTION.finditer(head))
+        return cls(method[1].decode() if method else "GET", options)
 
 
 class Verdict(NamedTuple):
@@ -72,30 +84,45 @@ class Verdict(NamedTuple):
     last: bool
 
 
+class _Awaits(Enum):
+    """What the octets that are sent go on with."""
+
+    PREAMBLE = auto()
+    HEAD = auto()
+    CHUNK = auto()
+    TRAILER = auto()
+    NOTHING = auto()
+
+
 class _Questions:
-    """The requests among the octets that a client sends, as h11 in the server role reads them."""
+    """The requests among the octets that a client sends, by a lenient eye: each that could be one counts.
+
+    Too many do no harm, for the server's last answer ends them all.
+    """
 
     def __init__(self) -> None:
-        self._parser = h11.Connection(h11.SERVER)
         self._waiting: deque[Question] = deque()
-        self._refused = False
-        self._start: bytes | None = b""  # as long as it may be the PROXY protocol's
+        self._awaits = _Awaits.PREAMBLE
+        self._rest = b""  # of a line, or of a head, that is not whole
+        self._skipped = 0  # octets of a body that are still to come
 
     def add(self, octets: memoryview) -> None:
-        """Read on; behind what h11 refuses nothing is a request."""
-        if self._start is not None:
-            start = self._start + octets
-            following = _behind_preamble(start)
-            if following is None:
-                self._start = start
-                return
-            self._start, octets = None, memoryview(following)
-        for at in range(0, len(octets), _PIECE):
-            if self._refused:
-                return
-            self._parser.receive_data(bytes(octets[at : at + _PIECE]))
-            while self._step():
-                pass
+        """Read on."""
+        skipped = min(self._skipped, len(octets))
+        self._skipped -= skipped
+        data = self._rest + octets[skipped:]
+        at = 0
+        while self._awaits is not _Awaits.NOTHING and not self._skipped:
+            after = self._step(data, at)
+            if after < 0:
+                break
+            self._skipped = max(after - len(data), 0)
+            at = min(after, len(data))
+        if self._awaits is _Awaits.NOTHING:
+            return
+        self._rest = data[at:]
+        if len(self._rest) > _LONGEST:
+            self._give_up()
 
     def expect(self, method: str) -> None:
         """Note a request that passes by another way."""
@@ -105,38 +132,56 @@ class _Questions:
         """Give the request whose answer is next, complete or not; None if nothing was asked."""
         if self._waiting:
             return self._waiting.popleft()
-        begun = self._start or self._parser.trailing_data[0]
-        return _guess(begun) if begun and not self._refused else None
+        begun = self._awaits in (_Awaits.HEAD, _Awaits.PREAMBLE) and self._rest
+        return Question.of(begun) if begun else None
 
-    def _step(self) -> bool:
-        parser = self._parser
-        in_head = parser.their_state is h11.IDLE
-        begun = parser.trailing_data[0] if in_head else b""
-        try:
-            event = parser.next_event()
-        except h11.RemoteProtocolError:
-            self._refused = True
-            if in_head:
-                self._waiting.append(_guess(begun))
-            return False
-        if isinstance(event, h11.Request):
-            options = tuple((name, value) for name, value in event.headers if name in _OPTIONS)
-            self._waiting.append(Question(event.method.decode(), options))
-        elif isinstance(event, h11.EndOfMessage):
-            self._go_on()
-        return event not in (h11.NEED_DATA, h11.PAUSED)
+    def _step(self, data: bytes, at: int) -> int:
+        """Read what is awaited, and give where it ends; -1 if it is not whole."""
+        if self._awaits is _Awaits.PREAMBLE:
+            following = _behind_preamble(data)
+            if following is None:
+                return -1
+            self._awaits = _Awaits.HEAD
+            return len(data) - len(following)
+        if self._awaits is _Awaits.HEAD:
+            return self._head(data, at)
+        end = data.find(b"\n", at) + 1
+        if not end:
+            return -1
+        if self._awaits is _Awaits.CHUNK:
+            return self._chunk(data, at, end)
+        if data[at:end] == b"\r\n":
+            self._awaits = _Awaits.HEAD
+        return end
 
-    def _go_on(self) -> None:
-        """Stand before the next request; that it should be the last is not this side's business."""
-        parser = self._parser
-        parser.send(h11.Response(status_code=400, headers=[("Content-Length", "0")]))
-        parser.send(h11.EndOfMessage())
-        if parser.our_state is parser.their_state is h11.DONE:
-            parser.start_next_cycle()
-        else:
-            self._parser = h11.Connection(h11.SERVER)
-            if following := parser.trailing_data[0]:  # nothing would be the end
-                self._parser.receive_data(following)
+    def _chunk(self, data: bytes, at: int, end: int) -> int:
+        matched = _CHUNK_SIZE.match(data, at, end)
+        size = int(matched[0], 16) if matched else 0
+        if matched is None:
+            self._give_up()
+        elif not size:
+            self._awaits = _Awaits.TRAILER
+        return end + size + 2 if size else end
+
+    def _give_up(self) -> None:
+        """See no request in what follows; one that has begun gets its answer."""
+        if self._awaits is _Awaits.HEAD:
+            self._waiting.append(Question.of(self._rest))
+        self._awaits, self._rest = _Awaits.NOTHING, b""
+
+    def _head(self, data: bytes, at: int) -> int:
+        while data.startswith(b"\r\n", at):
+            at += 2
+        end = data.find(b"\r\n\r\n", at) + 4
+        if end < 4:
+            return -1
+        head = data[at:end]
+        self._waiting.append(Question.of(head))
+        if _CHUNKED.search(head):
+            self._awaits = _Awaits.CHUNK
+        elif length := _LENGTH.search(head):
+            return end + int(length[1])
+        return end
 
 
 def _behind_preamble(octets: bytes) -> bytes | None:
@@ -150,11 +195,6 @@ def _behind_preamble(octets: bytes) -> bytes | None:
     if _BINARY_PREAMBLE.startswith(octets) or b"PROXY ".startswith(octets):
         return None
     return octets
-
-
-def _guess(begun: bytes) -> Question:
-    matched = _METHOD.match(begun)
-    return Question(matched[1].decode() if matched else "GET")
 
 
 class Referee:
