@@ -298,7 +298,8 @@ class ResponseStream(io.BufferedIOBase):
             data = rest
         self._unread_head = b""
         request = self._exchange.head
-        if opens_tunnel(request.method, head.status):
+        # The first two are asked here because the answer is nearly always no.
+        if (head.status == 101 or request.method == "CONNECT") and opens_tunnel(request.method, head.status):
             if head.status == HTTPStatus.SWITCHING_PROTOCOLS and not head.switches_to(request.upgrades):
                 raise HandlerError("protocols cannot be switched unasked")
             self._exchange.open_tunnel()
