@@ -234,10 +234,11 @@ def _texts(settings: Settings) -> Iterator[Problem]:
         yield "http.server_header", f"expected printable ASCII, true or false, got {shown(header)}"
     if not settings.title.strip():
         yield "title", "expected a name, got an empty one"
-    try:
-        TrustedPeers(settings.proxy.trusted)
-    except ValueError as error:
-        yield "proxy.trusted", str(error)
+    for entry in settings.proxy.trusted:
+        try:
+            TrustedPeers([entry])
+        except ValueError as error:
+            yield "proxy.trusted", str(error)
     if settings.proxy.protocol != "off" and not settings.proxy.trusted:
         yield "proxy.protocol", "nobody is trusted to speak it; name your proxies in proxy.trusted"
     try:

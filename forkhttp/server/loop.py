@@ -639,16 +639,16 @@ class RequestLoop:
             return len(self._connections)
         try:
             request.settimeout(self._settings.timeouts.send)
-            if request.family != getattr(socket, "AF_UNIX", None):
+            if not (unix := request.family == getattr(socket, "AF_UNIX", None)):
                 # One answer is one segment; a stream's pieces must not wait for acknowledgements.
                 request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             request.close()  # the peer has left already
             return len(self._connections)
         # A unix peer has a path or nothing for an address; a handler is to find a host and a port.
-        known = not isinstance(client_address, str | bytes | None)
+        known = isinstance(client_address, tuple) and len(client_address) > 1
         state = ConnectionState(listener, client_address if known else ("", 0))
-        expects_preamble = self._proxies.meet(state)
+        expects_preamble = self._proxies.meet(state, unix=unix)
         connection = Connection(request, state, self.conditions)
         ServedSocket.serve(request)
         stale = self._connections.get(connection.fd)

@@ -62,7 +62,9 @@ class Overdue:
             return
         self._look_at_lifeline()
         if connection.wfile.is_tunnel:
-            return  # both ends may be silent for as long as they like
+            # Both ends may be silent for as long as they like; the master, who watches too, is to know.
+            self._conditions.moved()
+            return
         stall = self._conditions.settings.timeouts.stall
         still = time.monotonic_ns() - self._row.cells[PROGRESS]
         if stall and still >= stall * 1e9 and not self.stalled:

@@ -27,16 +27,20 @@ class Proxies:
         self._protocol = settings.protocol
         self._alone = alone
 
-    def meet(self, state: ConnectionState) -> bool:
-        """Note on a new connection whether its peer is trusted; say whether it begins with a preamble."""
-        state.trusted = self._alone or str(state.client_address[0]) in self._trusted
+    def meet(self, state: ConnectionState, *, unix: bool) -> bool:
+        """Note on a new connection whether its peer is trusted; say whether it begins with a preamble.
+
+        ``unix``: it is connected by a unix socket, and has no address.
+        """
+        host = state.client_address[0]
+        state.trusted = self._alone or (self._trusted.unix if unix else self._trusted.includes(host))
         return state.trusted and self._protocol != "off"
 
     def read_preamble(self, state: ConnectionState) -> bool:
         """Take the preamble from the front of what has arrived; False if more of it must come.
 
-        From then on the one who is named there is the peer; its own forwarded fields are believed if it
-        is trusted itself.
+        From then on whoever is named there is the peer; its own forwarded fields are believed if it
+        is trusted itself. Nobody is believed who is not named.
 
         Raises:
             ProtocolError: 400; this is no preamble.
@@ -47,7 +51,9 @@ class Proxies:
         state.unread = state.unread[preamble.size :]
         if preamble.source is not None:
             state.client_address = preamble.source
-            state.trusted = preamble.source[0] in self._trusted
+            state.trusted = self._trusted.includes(preamble.source[0])
+        elif not preamble.own:
+            state.trusted = False
         if preamble.tls:
             state.scheme = "https"
         return True
@@ -56,4 +62,4 @@ class Proxies:
         """Show a trusted peer's forwarded fields, and tell who asks by them."""
         head.believed = self._family
         peer = Client(state.client_address, state.scheme)
-        return claimed_client(head, self._family, peer, self._trusted.__contains__)
+        return claimed_client(head, self._family, peer, self._trusted.includes)

@@ -32,6 +32,7 @@ from forkhttp.wire import (
     encode_chunk,
     frame_interim,
     frame_response,
+    has_body,
     opens_tunnel,
     parse_response_head,
     plain_answer,
@@ -304,7 +305,7 @@ class ResponseStream(io.BufferedIOBase):
                 raise HandlerError("protocols cannot be switched unasked")
             self._exchange.open_tunnel()
             self.is_tunnel = self._streaming = True
-        elif head.chunked:
+        elif head.chunked and has_body(request.method, head.status):
             self._own_chunks = ChunkedBody(1 << 62)
         if rest:
             self._pieces.append(rest)

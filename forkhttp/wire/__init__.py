@@ -13,6 +13,7 @@ from forkhttp.wire.answer import (
     ResponseFraming,
     frame_interim,
     frame_response,
+    has_body,
     opens_tunnel,
     plain_answer,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "encode_chunk",
     "frame_interim",
     "frame_response",
+    "has_body",
     "opens_tunnel",
     "parse_head",
     "parse_preamble",

@@ -116,6 +116,11 @@ def frame_interim(head: ResponseHead) -> bytes:
     return octets
 
 
+def has_body(method: str, status: int) -> bool:
+    """Tell whether there is a body behind such an answer (RFC 9110 section 6.4.1)."""
+    return _content(method, status) is _Content.WHOLE
+
+
 def opens_tunnel(method: str, status: int) -> bool:
     """Tell whether the connection ceases to speak HTTP behind an answer (RFC 9110 sections 7.8, 9.3.6)."""
     return _content(method, status) is _Content.TUNNEL

@@ -12,9 +12,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from forkhttp.wire.grammar import TOKEN
+from forkhttp.wire.grammar import MEMO_ENTRIES, TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -159,6 +160,7 @@ def _scheme(text: str) -> str:
     return scheme if scheme in _SCHEMES else ""
 
 
+@lru_cache(MEMO_ENTRIES)
 def _node(text: str) -> tuple[str, int] | None:
     """Read an address with or without a port; None for ``unknown``, for a made-up name, for anything else.
 
@@ -190,7 +192,11 @@ def numeric(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 class TrustedPeers:
-    """Addresses and networks of proxies, and whether peers without an address are some."""
+    """Addresses and networks of proxies.
+
+    Attributes:
+        unix: whether the peers of unix sockets, which have no address, are proxies.
+    """
 
     def __init__(self, entries: Sequence[str]) -> None:
         """Take numeric addresses, networks and ``unix``.
@@ -200,27 +206,30 @@ class TrustedPeers:
         """
         self.unix = "unix" in entries
         self._networks = [_network(entry) for entry in entries if entry != "unix"]
+        #: Whether a numeric address is a proxy's. Proxies ask again and again, and so do their clients.
+        self.includes = lru_cache(MEMO_ENTRIES)(self._includes) if self._networks else _nobody
 
-    def __contains__(self, host: str) -> bool:
-        """Whether a numeric address is a proxy's; an empty one is that of a unix socket's peer."""
-        if not host:
-            return self.unix
+    def _includes(self, host: str) -> bool:
         address = numeric(host)
         return address is not None and any(
             address.version == network.version and address in network for network in self._networks
         )
 
-    def __bool__(self) -> bool:
-        """Whether anybody is trusted."""
-        return self.unix or bool(self._networks)
+
+def _nobody(_host: str) -> bool:
+    return False
 
 
 def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
+        meant = ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        raise ValueError(f'"{entry}" is no numeric address or network, and not "unix"') from None
+    mapped = getattr(meant[0], "ipv4_mapped", None)
+    if mapped is not None:
+        plain = ipaddress.ip_network((mapped, max(0, meant.prefixlen - 96)), strict=False)
+        raise ValueError(f'"{entry}" is IPv4 mapped into IPv6; did you mean "{plain}"?')
+    try:
         return ipaddress.ip_network(entry)
-    except ValueError as error:
-        try:
-            meant = ipaddress.ip_network(entry, strict=False)
-        except ValueError:
-            raise ValueError(f'"{entry}" is no numeric address or network, and not "unix"') from error
-        raise ValueError(f'"{entry}" has bits beyond its mask; did you mean "{meant}"?') from error
+    except ValueError:
+        raise ValueError(f'"{entry}" has bits beyond its mask; did you mean "{meant}"?') from None

@@ -13,6 +13,7 @@ import re
 from typing import NamedTuple
 
 from forkhttp.errors import ProtocolError
+from forkhttp.wire.forwarded import numeric
 
 #: Octets of the longest line of version 1, CRLF included (section 2.1).
 _LONGEST_LINE = 107
@@ -40,12 +41,14 @@ class Preamble(NamedTuple):
 
     Attributes:
         size: octets that it took.
-        source: host and port of the client; None where the proxy speaks for itself or does not know.
+        source: host and port of the client; None where the proxy does not name one.
+        own: the proxy asks for itself.
         tls: whether the client came to the proxy by TLS; only version 2 can say so.
     """
 
     size: int
     source: tuple[str, int] | None
+    own: bool = False
     tls: bool = False
 
 
@@ -80,13 +83,13 @@ def _parse_line(data: bytes) -> Preamble | None:
         return Preamble(end, None)
     kind = ipaddress.IPv4Address if family == b"4" else ipaddress.IPv6Address
     try:
-        host = kind(source.decode())
+        kind(source.decode())
         kind(destination.decode())
     except ValueError:
         raise ProtocolError(400, "malformed address in a PROXY line") from None
     if max(int(source_port), int(destination_port)) > 0xFFFF:
         raise ProtocolError(400, "malformed port in a PROXY line")
-    return Preamble(end, (str(host), int(source_port)))
+    return Preamble(end, (str(numeric(source.decode())), int(source_port)))
 
 
 def _parse_binary(data: bytes) -> Preamble | None:
@@ -102,16 +105,16 @@ def _parse_binary(data: bytes) -> Preamble | None:
     if len(data) < size:
         return None
     if command == _LOCAL:
-        return Preamble(size, None)
+        return Preamble(size, None, own=True)
     rest = data[_FIXED:size]
     if family in _NAMELESS:
-        return Preamble(size, None, _came_by_tls(rest[_NAMELESS[family] :]))
+        return Preamble(size, None, tls=_came_by_tls(rest[_NAMELESS[family] :]))
     if family not in _TCP or length < _TCP[family][1]:
         raise ProtocolError(400, "malformed PROXY header")
     address, both = _TCP[family]
-    host = ipaddress.ip_address(rest[:address])
+    host = numeric(str(ipaddress.ip_address(rest[:address])))
     port = int.from_bytes(rest[2 * address : 2 * address + 2], "big")
-    return Preamble(size, (str(host), port), _came_by_tls(rest[both:]))
+    return Preamble(size, (str(host), port), tls=_came_by_tls(rest[both:]))
 
 
 def _came_by_tls(items: bytes) -> bool:

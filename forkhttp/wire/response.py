@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: (" + TEXT + rb"*+))?\r\n")
+_BARE_LINE = re.compile(rb"HTTP/1\.[^\r\n]*+\n")
 _NAME = re.compile(rb"(" + TOKEN + rb")([ \t]*+):")
 
 #: The fields that the framing of a response depends on, in a section in lower case.
@@ -112,27 +113,33 @@ def parse_response_head(data: bytes) -> ResponseHead | None:
     Source: RFC 9112 sections 4 to 6; RFC 9110 section 5.5.
     """
     end = data.find(b"\r\n\r\n")
-    if end < 0:
+    if not 0 <= end <= SECTION_LIMIT:
         return _parse_unusual_head(data)
-    if end > SECTION_LIMIT:
-        raise HandlerError("the head is too long")
     octets = data[: end + 4]
-    return (_remembered_head if end < MEMO_OCTETS else ResponseHead)(octets)
+    try:
+        return (_remembered_head if end < MEMO_OCTETS else ResponseHead)(octets)
+    except HandlerError:
+        if _BARE_LINE.match(data) is None:
+            raise
+        return _parse_unusual_head(data)
 
 
 def _parse_unusual_head(data: bytes) -> ResponseHead | None:
     """Read a head that has no end yet, or whose author knows no CR.
 
-    Who writes a head by hand may end its lines with a bare LF. Where there is a single CR, a bare LF is no
-    line's end but somebody's attempt at a line of his own.
+    Who writes a head by hand may end its lines with a bare LF. If the status line ends so, all of them must;
+    if not, a bare LF is no line's end but somebody's attempt at a line of his own.
     """
     if data[:7] != b"HTTP/1."[: len(data)]:
         raise HandlerError("the answer does not begin with a status line")
-    end = data.find(b"\n\n", 0, SECTION_LIMIT)
-    if end >= 0 and b"\r" not in data:
-        head = ResponseHead(data[: end + 2].replace(b"\n", b"\r\n"))
-        head.size = end + 2
-        return head
+    if _BARE_LINE.match(data):
+        end = data.find(b"\n\n", 0, SECTION_LIMIT)
+        if data.find(b"\r", 0, end if end >= 0 else len(data)) >= 0:
+            raise HandlerError("a CR in a head whose status line ends without one")
+        if end >= 0:
+            head = ResponseHead(data[: end + 2].replace(b"\n", b"\r\n"))
+            head.size = end + 2
+            return head
     if len(data) > SECTION_LIMIT:
         raise HandlerError("the head has no end")
     return None

@@ -246,9 +246,7 @@ def response_head(pieces: Iterable[bytes]) -> ResponseHead | str | None:
 def check_response(data: bytes) -> None:
     """Hold the parser and the framing of responses to their promises."""
     whole = response_head([data])
-    # Whether an author knows CR shows in what has been written so far, so there the pieces count.
-    without_cr = b"\n\n" in data.partition(b"\r")[0]
-    for pieces in () if without_cr else (octets(data), cut(data)):
+    for pieces in (octets(data), cut(data)):
         again = response_head(pieces)
         assert type(again) is type(whole)
         assert _visible(again) == _visible(whole)

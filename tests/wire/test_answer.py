@@ -16,6 +16,7 @@ from forkhttp.wire import (
     encode_chunk,
     frame_interim,
     frame_response,
+    has_body,
     opens_tunnel,
     parse_response_head,
     plain_answer,
@@ -255,3 +256,11 @@ def test_the_servers_own_answer_to_a_head_is_a_head() -> None:
 )
 def test_a_switch_and_a_connect_open_a_tunnel(method: str, status: int, *, opens: bool) -> None:
     assert opens_tunnel(method, status) is opens
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "has"),
+    [("GET", 200, True), ("HEAD", 200, False), ("GET", 204, False), ("GET", 304, False), ("POST", 500, True)],
+)
+def test_what_has_a_body(method: str, status: int, *, has: bool) -> None:
+    assert has_body(method, status) is has

@@ -20,7 +20,7 @@ def head_with(*lines: str) -> RequestHead:
 def client(family: Family, *lines: str) -> Client:
     head = head_with(*lines)
     head.believed = family
-    return claimed_client(head, family, PEER, PROXIES.__contains__)
+    return claimed_client(head, family, PEER, PROXIES.includes)
 
 
 def x_forwarded(*lines: str) -> Client:
@@ -160,15 +160,14 @@ def test_without_a_family_the_peer_is_who_asks(family: Family) -> None:
 
 def test_networks_addresses_and_peers_of_unix_sockets_are_trusted() -> None:
     peers = TrustedPeers(["10.0.0.0/8", "::1", "unix"])
-    assert peers
-    for host in ("10.9.8.7", "::1", "", "::ffff:10.1.1.1"):
-        assert host in peers
-    for host in ("11.0.0.1", "::2", "name", "fe80::1%eth0"):
-        assert host not in peers
-    assert "" not in TrustedPeers(["0.0.0.0/0"])
-    assert not TrustedPeers([])
-    assert TrustedPeers(["unix"])
-    assert "fe80::1%eth0" in TrustedPeers(["fe80::/10"])
+    for host in ("10.9.8.7", "::1", "::ffff:10.1.1.1"):
+        assert peers.includes(host)
+    for host in ("11.0.0.1", "::2", "name", "", "fe80::1%eth0"):
+        assert not peers.includes(host)
+    assert peers.unix
+    assert not TrustedPeers(["0.0.0.0/0"]).unix
+    assert not TrustedPeers([]).includes("127.0.0.1")
+    assert TrustedPeers(["fe80::/10"]).includes("fe80::1%eth0")
 
 
 @pytest.mark.parametrize(
@@ -178,6 +177,8 @@ def test_networks_addresses_and_peers_of_unix_sockets_are_trusted() -> None:
         ("*", '"\\*" is no numeric address'),
         ("10.0.0.1/8", '"10.0.0.1/8" has bits beyond its mask; did you mean "10.0.0.0/8"?'),
         ("", '"" is no numeric address'),
+        ("::ffff:10.0.0.0/104", 'IPv4 mapped into IPv6; did you mean "10.0.0.0/8"?'),
+        ("::ffff:10.0.0.1", 'did you mean "10.0.0.1/32"?'),
     ],
 )
 def test_what_is_no_network_is_refused(entry: str, why: str) -> None:

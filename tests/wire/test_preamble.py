@@ -47,12 +47,13 @@ def read(data: bytes, version: str) -> Preamble:
             ),
             ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535),
         ),
+        (b"PROXY TCP6 ::ffff:1.2.3.4 ::1 4711 80", ("1.2.3.4", 4711)),
         (b"PROXY UNKNOWN", None),
         (b"PROXY UNKNOWN ffff::1 ffff::2 1 2", None),
     ],
 )
 def test_version_1(line: bytes, source: tuple[str, int] | None) -> None:
-    assert read(line + b"\r\n", "v1")[1:] == (source, False)
+    assert read(line + b"\r\n", "v1")[1:] == (source, False, False)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_a_line_without_end_is_refused_when_it_is_too_long_and_not_before() -> N
     ],
 )
 def test_version_2(data: bytes, source: tuple[str, int] | None, tls: bool) -> None:  # noqa: FBT001 - a parameter of the cases
-    assert read(data, "v2")[1:] == (source, tls)
+    assert read(data, "v2")[1:] == (source, data[12] == 0x20, tls)
 
 
 @pytest.mark.parametrize(

@@ -154,13 +154,13 @@ def test_an_answer_without_a_status_line_is_refused_at_once(data: bytes) -> None
 def test_a_head_is_bounded() -> None:
     large = answer(*[b"X: " + b"x" * 1000] * 60)
     assert read(large).size == len(large)
-    with pytest.raises(HandlerError, match="too long"):
+    with pytest.raises(HandlerError, match="no end"):
         parse_response_head(answer(*[b"X: " + b"x" * 1000] * 70))
     with pytest.raises(HandlerError, match="no end"):
         parse_response_head(b"HTTP/1.0 200 OK\r\n" + b"x" * 70_000)
 
 
-@pytest.mark.parametrize("behind", [b"", b"body", b"\n\n"])
+@pytest.mark.parametrize("behind", [b"", b"body", b"\n\n", b"\r\n\r\n", b"a\r\nb"])
 def test_a_head_that_was_written_without_cr_is_understood(behind: bytes) -> None:
     written = b"HTTP/1.0 200 OK\nA: 1\n\n"
     for size in range(len(written)):
@@ -176,11 +176,27 @@ def test_a_head_that_was_written_without_cr_is_understood(behind: bytes) -> None
     [
         b"HTTP/1.1 200 OK\r\nA: 1\nB: 2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nA: 1\n\nbody\r\n\r\n",
-        b"HTTP/1.1 200 OK\n\nbody\r\nA: 1\r\n\r\n",
         b"HTTP/1.1 200 OK\nA: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\nA: 1\r\nB: 2\n\n",
         b"HTTP/1.1 200 OK\nA 1\n\n",
     ],
 )
-def test_a_bare_lf_beside_a_cr_is_somebody_elses(written: bytes) -> None:
+def test_a_bare_lf_and_a_cr_in_one_head_are_not(written: bytes) -> None:
     with pytest.raises(HandlerError):
         parse_response_head(written)
+
+
+@pytest.mark.parametrize(
+    ("named", "offered", "switches"),
+    [
+        (b"Upgrade: WebSocket\r\n", [b"websocket"], True),
+        (b"Upgrade: b\r\nUpgrade: a\r\n", [b"a", b"b", b"c"], True),
+        (b"Upgrade: b, x\r\n", [b"a", b"b"], False),
+        (b"", [b"a"], False),
+        (b"Upgrade: a\r\n", [], False),
+    ],
+)
+def test_a_switch_names_what_was_offered(named: bytes, offered: list[bytes], *, switches: bool) -> None:
+    head = parse_response_head(b"HTTP/1.1 101 Switching Protocols\r\n" + named + b"\r\n")
+    assert head is not None
+    assert head.switches_to(offered) is switches
