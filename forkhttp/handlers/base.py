@@ -79,6 +79,9 @@ class BaseHTTPRequestHandler:
         headers: the request's fields, a ``MessageClass``; built when first asked for.
         rfile, wfile: streams of the request's body and of the answer.
         close_connection: whether the connection ends after this exchange.
+        movable: whether the connection may go on with another instance, because this one
+            keeps nothing from request to request. Not in the documents; false, unless a class says
+            otherwise, where it overrides ``__init__``, ``setup``, ``finish`` or ``handle``.
     """
 
     server_version: str = "forkhttp/" + __version__
@@ -95,6 +98,7 @@ class BaseHTTPRequestHandler:
     rbufsize: int = -1
     wbufsize: int = 0
     disable_nagle_algorithm: bool = False
+    movable: bool = True
 
     weekdayname: ClassVar[list[str]] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
     monthname: ClassVar[list[str | None]] = [
@@ -115,6 +119,7 @@ class BaseHTTPRequestHandler:
     _head: RequestHead | None = None
     _headers: http.client.HTTPMessage | None = None
     _headers_buffer: list[bytes]
+    _url_scheme: str = ""
     _logs_as_ours: ClassVar[bool] = True
     _parses_as_ours: ClassVar[bool] = True
     _may_read_heads: ClassVar[bool] = False
@@ -127,6 +132,11 @@ class BaseHTTPRequestHandler:
         cls._parses_as_ours = (
             cls.handle_one_request is ours.handle_one_request and cls.parse_request is ours.parse_request
         )
+        if "movable" not in vars(cls):
+            cls.movable = cls.movable and all(
+                getattr(cls, name) is getattr(ours, name)
+                for name in ("__init__", "setup", "finish", "handle")
+            )
         cls._may_read_heads = not cls._parses_as_ours or cls.handle is not ours.handle
 
     def __init__(self, request: Any, client_address: Any, server: Any) -> None:  # noqa: ANN401 - as documented: whatever the server class made of them
@@ -453,7 +463,11 @@ class BaseHTTPRequestHandler:
     @property
     def url_scheme(self) -> str:
         """``https`` if the client came by TLS, here or to a trusted proxy in front; else ``http``."""
-        return "http" if self._port is None else self._port.scheme
+        return self._url_scheme or ("http" if self._port is None else self._port.scheme)
+
+    @url_scheme.setter
+    def url_scheme(self, scheme: str) -> None:
+        self._url_scheme = scheme
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log an answered request; a server that keeps an access log does it itself, at the end."""

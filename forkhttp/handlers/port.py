@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 
 class Resident(Protocol):
-    """The handler instance that lives with a connection, as the server sees it."""
+    """The handler instance that lives with a connection, as the server sees it.
+
+    ``movable``: the connection may go on with another instance, because this one keeps nothing.
+    """
 
     close_connection: bool
     client_address: Any
+    movable: bool
 
     def handle(self) -> None:
         """Serve the request that has arrived."""
@@ -71,8 +75,14 @@ class Port(Protocol):
     def replay_heads(self) -> None:
         """Let ``rfile`` begin with the head's octets from now on: the class parses them itself."""
 
-    def take_early(self, size: int, *, keep: bool) -> bytes:
-        """Give up to ``size`` octets of a tunnel that were received early; ``keep``: without taking them."""
+    def take_early(self, size: int, *, peek: bool) -> bytes | None:
+        """Give up to ``size`` octets of the body, or those of a tunnel that came early; None: ask the socket.
+
+        ``peek``: without taking them.
+        """
+
+    def end_soon(self) -> bool:
+        """End the connection when the current answer has left; False in a tunnel, or if there is none."""
 
     def set_timeout(self, seconds: float) -> None:
         """Use this, instead of the settings, for idle time and stalls of the connection."""

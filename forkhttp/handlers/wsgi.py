@@ -95,7 +95,7 @@ class WSGIHandler(BaseHTTPRequestHandler):
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
         }
-        if len(self.client_address) > 1:
+        if len(self.client_address) > 1 and self.client_address[1]:
             environ["REMOTE_PORT"] = str(self.client_address[1])
         for name, value in self.headers.items():
             if not _MAPPED.fullmatch(name) or name.lower() == "proxy":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from forkhttp.wire import RequestHead
 
 _LOOP = str(Path(__file__).with_name("loop.py"))
+#: The threads that run; active_count() would take a lock to count them.
+_THREADS: dict[int, threading.Thread] = vars(threading)["_active"]
+
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
@@ -42,8 +46,18 @@ class Conditions:
         self.always_persistent = settings.http.persistent == "always" and not alone
         self.leaving = False
         self.cells = row.cells
+        self._known_threads = 0
         self._date_second = 0
         self._date = b""
+
+    def count_threads(self) -> None:
+        """Take those that run now for known: they were there before the first request."""
+        self._known_threads = len(_THREADS)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are threads that were started since: one may outlive the exchange it belongs to."""
+        return len(_THREADS) > self._known_threads
 
     def date(self) -> bytes:
         """Give the value of the Date field."""

@@ -151,6 +151,7 @@ class Connection:
         slot: where the timers keep it.
         scanned: octets of ``state.unread`` in which no head ends.
         resident: the handler instance that lives here; None before the first request.
+        unverified: the server's hook has not been asked about ``client_address``.
         replays: ``rfile`` begins with the head's octets, for a class that parses them itself.
     """
 
@@ -179,6 +180,7 @@ class Connection:
         "slot",
         "state",
         "timeout",
+        "unverified",
         "wfile",
     )
 
@@ -209,6 +211,7 @@ class Connection:
         self._head_waits = False
         self._asked_for_more = False
         self.replays = False
+        self.unverified = False
 
     def open_streams(self) -> None:
         """Make what a handler reads and writes; a connection that never asks needs none."""
@@ -245,12 +248,22 @@ class Connection:
         if self._head_waits:
             self.rfile.prepend(self.head.shown_octets)
 
-    def take_early(self, size: int, *, keep: bool) -> bytes:
-        """Give up to ``size`` octets of a tunnel that were received early; ``keep``: without taking them."""
+    def take_early(self, size: int, *, peek: bool) -> bytes | None:
+        """Give up to ``size`` octets of the body, or those of a tunnel that came early; None: ask the socket.
+
+        ``peek``: without taking them.
+        """
         rfile = self.rfile
-        if not self.wfile.is_tunnel or not rfile.buffered:
-            return b""
-        return rfile.peek()[:size] if keep else rfile.read1(size)
+        if not rfile.buffered and (peek or self.wfile.is_tunnel):
+            return None
+        return rfile.peek()[:size] if peek else rfile.read1(size)
+
+    def end_soon(self) -> bool:
+        """End the connection when the current answer has left; False in a tunnel, or if there is none."""
+        if self.phase is not Phase.BUSY or self.wfile.is_tunnel:
+            return False
+        self.end_after_answer()
+        return True
 
     def set_timeout(self, seconds: float) -> None:
         """Use this, instead of the settings, for idle time and stalls of the connection."""
@@ -304,6 +317,7 @@ class Connection:
             or self._conditions.cells[ORDER] > Order.SERVE
             or not self.rfile.complete
             or 0 < most <= self.state.exchanges
+            or (not resident.movable and self._conditions.crowded)
         )
 
     def date(self) -> bytes:
@@ -343,12 +357,12 @@ class Connection:
         if not self.rfile.complete:
             raise HandlerError("protocols cannot be switched before the request's body has come")
         if self._continue_is_awaited:
-            self.output.put(_CONTINUE)  # RFC 9110 section 7.8: the 100 comes before the 101
+            self.wfile.put_interim(_CONTINUE)  # RFC 9110 section 7.8: the 100 comes before the 101
             self._continue_is_awaited = False
         self.rfile.begin(TunnelBody(), self.state.unread)
         self.state.unread = b""
-        # None would make the descriptor blocking, which the server's own writes must never meet.
-        self.request.settimeout(_TUNNEL_TIMEOUT if self.timeout is None else self.timeout)
+        if self.request.gettimeout() == self._conditions.settings.timeouts.send:  # the handler set none
+            self.request.settimeout(self.timeout)
 
     def receive(self) -> bytes:
         """Wait, in the handler's thread, for more of the body and give what was decoded.
@@ -365,8 +379,8 @@ class Connection:
             # RFC 9110 section 10.1.1: only when the body is wanted, and not once the answer is out.
             self._continue_is_awaited = False
             self.body_began = self.body_left_at = time.monotonic()
-            if not self.wfile.committed and not self.state.unread:
-                self.output.put(_CONTINUE)
+            if not self.state.unread:
+                self.wfile.put_interim(_CONTINUE)
         # The peer has no part in the time that the handler spent elsewhere.
         self.body_began += time.monotonic() - (self.body_left_at or self.began / 1e9)
         while True:
@@ -430,7 +444,7 @@ class Connection:
     def half_close(self) -> None:
         """Tell the peer that no more will come (RFC 9112 section 9.6)."""
         with contextlib.suppress(OSError):
-            self.request.shutdown(socket.SHUT_WR)
+            socket.socket.shutdown(self.request, socket.SHUT_WR)
 
     def prepare_reset(self) -> None:
         """Make the coming close a reset: for an answer that ended early where only a close would end it."""

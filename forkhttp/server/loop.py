@@ -263,6 +263,7 @@ class RequestLoop:
         try:
             complete = self._proxies.read_preamble(state)
         except ProtocolError as error:
+            self._proxies.complain(self._logs.error, state, error, self._now)
             self._refuse(connection, error)
             return
         if not complete:
@@ -373,10 +374,12 @@ class RequestLoop:
 
     def _believe(self, connection: Connection, head: RequestHead) -> None:
         """Serve the request as that of whoever the proxy names."""
-        client = self._proxies.client_of(connection.state, head)
-        connection.client_address, connection.scheme = client
-        if connection.resident is not None:
-            connection.resident.client_address = client.address
+        address, connection.scheme = self._proxies.client_of(connection.state, head)
+        if address != connection.client_address:
+            connection.client_address = address
+            if connection.resident is not None:
+                connection.resident.client_address = address
+                connection.unverified = True
 
     def _run(self, connection: Connection, wfile: ResponseStream) -> BaseException | None:
         """Run the handler inline, under the eyes of the lookout, and frame its answer; give what was raised.
@@ -387,6 +390,7 @@ class RequestLoop:
         if not self._lookout_runs:
             self._lookout_runs = True
             self._lookout.start()
+            self.conditions.count_threads()
         self._overdue.busy = connection
         failure = None
         self._lookout.enter(wfile)
@@ -394,6 +398,8 @@ class RequestLoop:
             if connection.resident is None:
                 self._admit(connection)
             else:
+                if connection.unverified:
+                    self._verify(connection)
                 connection.resident.handle()
         except BaseException as error:  # noqa: BLE001 - see above
             failure = error
@@ -416,13 +422,23 @@ class RequestLoop:
 
     def _admit(self, connection: Connection) -> None:
         """Hand a new connection's first request to the documented hooks, which make the handler."""
-        server = self.server
-        request, client_address = connection.request, connection.client_address
-        PORTS[request] = connection
-        if server.verify_request(request, client_address):
-            server.process_request(request, client_address)
-        else:
-            raise PeerGone("verify_request refused the connection")
+        PORTS[connection.request] = connection
+        self._verify(connection)
+        self.server.process_request(connection.request, connection.client_address)
+
+    def _verify(self, connection: Connection) -> None:
+        """Ask the server's hook about a client: a connection's first, or another that a proxy names.
+
+        Raises:
+            ProtocolError: 403; a proxy's other clients have done nothing wrong.
+            PeerGone: the connection is not to be served, as the documents say.
+        """
+        connection.unverified = False
+        if self.server.verify_request(connection.request, connection.client_address):
+            return
+        if connection.state.trusted and not self.conditions.alone:
+            raise ProtocolError(403, "the server does not serve this client")
+        raise PeerGone("verify_request refused the connection")
 
     def _settle(self, connection: Connection) -> None:
         """Go on after an exchange: the rest of the answer, the next request, or the end."""
@@ -440,6 +456,9 @@ class RequestLoop:
             return
         if connection.head.length or connection.replays:
             connection.rfile.begin(None, b"")
+        if self.conditions.crowded and not self._renew(connection):
+            self._end(connection)
+            return
         if connection.phase is Phase.BUSY:
             connection.phase = Phase.PARKED
         else:
@@ -451,6 +470,25 @@ class RequestLoop:
             self._timers.add(connection)
         if connection.state.unread:
             self._ready.append(connection)
+
+    def _renew(self, connection: Connection) -> bool:
+        """Give the connection another handler: a thread that outlives its exchange may hold this one.
+
+        Its streams and its socket lead nowhere from now on, so nothing that is written late can be
+        the answer to somebody else. False if the handler is not movable: the connection has to end.
+        """
+        resident, request = connection.resident, connection.request
+        if type(request) is not ServedSocket or resident is None or not resident.movable:
+            return False
+        PORTS.pop(request, None)
+        connection.wfile.retire()
+        connection.rfile.retire()
+        connection.request = ServedSocket(request.family, request.type, request.proto, request.detach())
+        connection.request.settimeout(self._settings.timeouts.send)
+        connection.resident = None
+        connection.replays = False
+        connection.open_streams()
+        return True
 
     def _send_on(self, connection: Connection) -> None:
         try:
@@ -470,6 +508,9 @@ class RequestLoop:
 
     def _refuse(self, connection: Connection, error: ProtocolError, head: RequestHead | None = None) -> None:
         """Answer octets that are no request that may be served; nothing after them is read as one."""
+        self._logs.error.debug(
+            "request refused", problem=error.detail, peer=connection.state.client_address[0]
+        )
         self._enter(connection, Event.REFUSED)
         self._open_streams(connection)
         self._cells[ERRORS] += 1
@@ -614,7 +655,7 @@ class RequestLoop:
         self._poller.close()
         for connection in self._connections.values():
             if connection is not self._overdue.busy:
-                connection.request.close()
+                socket.socket.close(connection.request)
 
     def close(self) -> None:
         """Close everything: connections, poller and lookout. The listeners are their owner's."""

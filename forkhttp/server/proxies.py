@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING
 from forkhttp.wire import Client, Family, TrustedPeers, claimed_client, parse_preamble
 
 if TYPE_CHECKING:
+    from forkhttp.errors import ProtocolError
+    from forkhttp.logs import ErrorLog
     from forkhttp.server.connection import ConnectionState
     from forkhttp.settings import Proxy
     from forkhttp.wire import RequestHead
+
+
+#: Seconds in which the same trouble is said once.
+_SAY_EVERY = 60.0
 
 
 class Proxies:
@@ -26,6 +32,7 @@ class Proxies:
         self._family = Family.ANY if alone else Family(settings.headers)
         self._protocol = settings.protocol
         self._alone = alone
+        self._say_at = 0.0
 
     def meet(self, state: ConnectionState, *, unix: bool) -> bool:
         """Note on a new connection whether its peer is trusted; say whether it begins with a preamble.
@@ -57,6 +64,17 @@ class Proxies:
         if preamble.tls:
             state.scheme = "https"
         return True
+
+    def complain(self, errors: ErrorLog, state: ConnectionState, error: ProtocolError, now: float) -> None:
+        """Tell the operator of a trusted peer that does not begin as it should; once in a while."""
+        if now >= self._say_at:
+            self._say_at = now + _SAY_EVERY
+            errors.warning(
+                "a trusted peer did not begin with the PROXY protocol",
+                peer=state.client_address[0],
+                problem=error.detail,
+                expected=self._protocol,
+            )
 
     def client_of(self, state: ConnectionState, head: RequestHead) -> Client:
         """Show a trusted peer's forwarded fields, and tell who asks by them."""

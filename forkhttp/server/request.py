@@ -33,6 +33,16 @@ class BodySource(Protocol):
         """Let the connection end with the current exchange."""
 
 
+class _Nobody:
+    """Where nothing comes from."""
+
+    def receive(self) -> bytes:
+        return b""
+
+    def end_after_answer(self) -> None:
+        """There is no connection."""
+
+
 class RequestStream(io.BufferedIOBase):
     """A readable stream over one request's body at a time."""
 
@@ -51,6 +61,11 @@ class RequestStream(io.BufferedIOBase):
         self._at = 0
         if self._more:
             self._more = bytearray()
+
+    def retire(self) -> None:
+        """Belong to no connection any more: whoever still reads here reads nothing."""
+        self.begin(None, b"")
+        self._source = _Nobody()
 
     def append(self, data: bytes) -> None:
         """Put more of the body here, before the handler is entered; ``settle`` makes it readable."""

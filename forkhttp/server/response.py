@@ -255,6 +255,21 @@ class ResponseStream(io.BufferedIOBase):
             self._end_gathered(self._head)
             self._void = True
 
+    def put_interim(self, octets: bytes) -> None:
+        """Send an interim answer, unless the final one has begun.
+
+        Raises:
+            PeerGone: the peer left.
+        """
+        with self._lock:
+            if not self.committed and not self._void:
+                self._output.put(octets)
+
+    def retire(self) -> None:
+        """Belong to no connection any more: whoever still writes here writes nowhere."""
+        self._void = True
+        self._output = Output(-1)
+
     def substitute(self, status: int, detail: str, method: str) -> bool:
         """Send the server's own complete answer in place of the handler's; the connection ends with it.
 
@@ -318,8 +333,7 @@ class ResponseStream(io.BufferedIOBase):
             return  # RFC 9110 section 15.2
         if head.status == HTTPStatus.EARLY_HINTS and not exchange.early_hints:
             return
-        with self._lock:
-            self._output.put(frame_interim(head))
+        self.put_interim(frame_interim(head))
         exchange.interim_sent(head.status)
 
     def _await_room(self) -> None:

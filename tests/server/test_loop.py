@@ -598,3 +598,35 @@ def test_one_instance_lives_as_long_as_its_connection(tmp_path: Path) -> None:
         served.run(lambda connection: [connection.ask() for _ in range(2)])
         served.until(lambda: served.loop.empty)
     assert Counting.life == ["setup", "get", "get", "finish"]
+
+
+class OwnChunks(http.server.BaseHTTPRequestHandler):
+    """Frames its answers itself, and knows where there is nothing to frame."""
+
+    def do_GET(self) -> None:
+        """Announce chunks, and write them where there is a body."""
+        status = int(self.path[1:])
+        self.send_response(status)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if self.command == "GET" and status == 200:
+            self.wfile.write(b"5\r\nhello\r\n0\r\n\r\n")
+
+    do_HEAD = do_GET
+
+
+def test_chunks_are_awaited_only_where_there_is_a_body(tmp_path: Path) -> None:
+    """RFC 9112 section 6.1 allows the announcement to HEAD and in a 304."""
+
+    def client(connection: Client) -> list[tuple[int, bytes]]:
+        asked = [("GET", 200), ("HEAD", 200), ("GET", 304), ("GET", 204), ("GET", 200)]
+        answers = []
+        for method, status in asked:
+            request = f"{method} /{status} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+            got, _, body = connection.ask(request, method)
+            answers.append((got, body))
+        return answers
+
+    with serving(OwnChunks, tmp_path) as served:
+        assert served.run(client) == [(200, b"hello"), (200, b""), (304, b""), (204, b""), (200, b"hello")]
+        assert served.log == ""

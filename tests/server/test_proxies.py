@@ -242,3 +242,51 @@ def test_a_proxy_that_asks_for_itself_is_the_client(tmp_path: Path) -> None:
     with serving(Telling, tmp_path, proxy=Proxy(trusted=TRUSTED, protocol="v1")) as served:
         (seen,) = told(served, b"PROXY UNKNOWN\r\n" + ASK % b"")
     assert seen["client"] == "127.0.0.1"
+
+
+class Stubborn(Telling):
+    """Knows better who its client is, and what scheme it came by."""
+
+    def setup(self) -> None:
+        """Decide once."""
+        super().setup()
+        self.client_address = ("10.9.9.9", 1)
+        self.url_scheme = "gopher"
+
+
+@pytest.mark.parametrize("proxy", [Proxy(), Proxy(trusted=TRUSTED)])
+def test_what_a_handler_says_of_its_client_stays_while_the_client_does(tmp_path: Path, proxy: Proxy) -> None:
+    with serving(Stubborn, tmp_path, proxy=proxy) as served:
+        seen = told(served, ASK % b"", ASK % b"")
+    assert [(each["client"], each["scheme"]) for each in seen] == [("10.9.9.9", "gopher")] * 2
+
+
+@pytest.mark.parametrize(
+    ("version", "nameless"),
+    [
+        ("v1", b"PROXY UNKNOWN\r\n"),
+        ("v2", b"\r\n\r\n\x00\r\nQUIT\n\x21\x00\x00\x00"),
+    ],
+)
+def test_a_client_that_the_proxy_cannot_name_is_not_believed(
+    tmp_path: Path, version: str, nameless: bytes
+) -> None:
+    proxy = Proxy(trusted=TRUSTED, protocol=version)  # type: ignore[arg-type]
+    with serving(Telling, tmp_path, proxy=proxy) as served:
+        (seen,) = told(served, nameless + ASK % CLAIMS)
+    assert seen == {"client": "127.0.0.1", "scheme": "http", "fields": ["host"]}
+
+
+def test_a_proxy_that_asks_for_itself_by_version_2_is_believed(tmp_path: Path) -> None:
+    own = b"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
+    with serving(Telling, tmp_path, proxy=Proxy(trusted=TRUSTED, protocol="v2")) as served:
+        (seen,) = told(served, own + ASK % CLAIMS)
+    assert seen["client"] == "1.1.1.1"
+
+
+def test_the_operator_is_told_once_of_a_proxy_that_does_not_speak_first(tmp_path: Path) -> None:
+    with serving(Telling, tmp_path, proxy=Proxy(trusted=TRUSTED, protocol="v2")) as served:
+        for _ in range(3):
+            assert served.run(lambda client: client.ask(V1 + ASK % b""))[0] == 400
+        assert served.log.count("did not begin with the PROXY protocol") == 1
+        assert served.log.count("request refused") == 3

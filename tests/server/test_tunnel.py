@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from forkhttp.server.served_socket import ServedSocket
 from forkhttp.settings import Timeouts
 from tests.server.serving import Client, Served, serving
 
@@ -244,18 +243,3 @@ def test_what_is_sent_on_the_socket_is_an_answer_like_any(served: Served) -> Non
 
     assert served.run(talk) == [(200, b"body")] * 2
     assert served.log == ""
-
-
-def test_a_socket_without_a_server_is_a_socket() -> None:
-    """So it is again when its connection has ended, and for who asks for something special."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ServedSocket.serve(ours)
-        ours.sendall(b"a")
-        assert ours.send(b"b") == 1
-        assert theirs.recv(2) == b"ab"
-        theirs.sendall(b"cd")
-        assert ours.recv(1) == b"c"
-        buffer = bytearray(2)
-        assert ours.recv_into(buffer) == 1
-        assert buffer == b"d\0"
