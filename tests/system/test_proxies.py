@@ -11,7 +11,7 @@ import pytest
 from tests.deadline import until
 from tests.system.client import Client, Lost, get
 from tests.system.conftest import program
-from tests.system.front import HAProxy, Nginx
+from tests.system.front import CONFIGURATIONS, HAProxy, Nginx
 
 if TYPE_CHECKING:
     from tests.system.server import Server
@@ -24,12 +24,23 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         host, port = self.client_address[:2]
         body = json.dumps([host, port, self.url_scheme, *sorted(name.lower() for name in self.headers)])
+        if self.path == "/values":
+            body = str(self.headers)
         self.send_response(200)
         self.end_headers()
         self.wfile.write(body.encode())
 """
 
 FORGED = ("X-Forwarded-For: 192.0.2.66", "Forwarded: for=192.0.2.77", "X-Real-IP: 192.0.2.88")
+
+#: Fields in which a proxy tells something, and which it must not let its clients write.
+TOLD = ["Forwarded", "X-Real-IP"] + [
+    f"X-Forwarded-{about}"
+    for about in (
+        *("By", "Client-Cert", "Email", "For", "Groups", "Host", "Path", "Port", "Prefix"),
+        *("Proto", "Scheme", "Server", "Ssl", "Uri", "User"),
+    )
+]
 
 
 def start(server: Server, trusted: str, more: str = "") -> None:
@@ -58,16 +69,33 @@ def test_a_proxy_speaks_for_its_clients_in_fields(server: Server, front: type[Ng
     assert all(line.startswith("127.0.0.1 ") for line in server.access)
 
 
+@pytest.mark.parametrize("front", [Nginx, HAProxy])
+@pytest.mark.parametrize("family", ["x-forwarded", "forwarded"])
+def test_a_trusted_proxy_lends_its_voice_to_no_client(
+    server: Server, front: type[Nginx | HAProxy], family: str
+) -> None:
+    """Whatever the case of the name, and however often it stands there."""
+    start(server, '"127.0.0.1"', f'headers = "{family}"')
+    forged = [f"{name}: a-lie" for each in TOLD for name in (each, each.lower(), each.upper())]
+    with Client(server.port) as client:  # it would be believed
+        assert "a-lie" in client.ask(get("/values", *forged)).body.decode()
+    proxy = front(program(front.name), server.directory / "front", server.port)
+    with contextlib.closing(proxy), Client(proxy.port) as client:
+        body = client.ask(get("/values", *forged)).body.decode().lower()
+    assert "host: test" in body
+    assert "a-lie" not in body
+    assert ("x-real-ip: 127.0.0.1" in body) == (family == "x-forwarded")
+
+
 @pytest.mark.parametrize(("version", "option"), [("v1", "send-proxy"), ("v2", "send-proxy-v2")])
 def test_haproxy_names_the_client_of_each_connection(server: Server, version: str, option: str) -> None:
     """As a proxy of TCP, it leaves what its clients write as it is; forkhttp believes nothing of it."""
     start(server, '"127.0.0.2"', f'protocol = "{version}"')
+    rules = re.findall(r"(?m)^    http-request .*\n", (CONFIGURATIONS / HAProxy.file).read_text())
     changes = {
         "mode http\n": "mode tcp\n",
         "option httplog\n": "option tcplog\n",
-        "    http-request set-header X-Forwarded-For %[src]\n": "",
-        "    http-request set-header X-Forwarded-Proto http\n": "",
-        "    http-request set-header X-Forwarded-Host %[req.hdr(Host)]\n": "",
+        **dict.fromkeys(rules, ""),
         "    http-reuse always\n": "",
         "pool-max-conn 32 pool-purge-delay 5s": f"{option} source 127.0.0.2",
     }
