@@ -128,7 +128,12 @@ class Http(Table, frozen=True, kw_only=True):
         str | bool,
         Meta(description="The Server field: true for the handler's own, false for none, or a text."),
     ] = True
-    early_hints: Annotated[bool, Meta(description="Let handlers send 103 Early Hints.")] = True
+    early_hints: Annotated[
+        bool,
+        Meta(
+            description="Let handlers send 103 Early Hints; not behind nginx before 1.29: it hangs on them."
+        ),
+    ] = True
 
 
 class Log(Table, frozen=True, kw_only=True):
