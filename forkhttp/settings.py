@@ -165,7 +165,11 @@ class Proxy(Table, frozen=True, kw_only=True):
         Meta(description="The forwarded fields that they write; those of the other kind are removed."),
     ] = "x-forwarded"
     protocol: Annotated[
-        Literal["off", "v1", "v2"], Meta(description="The PROXY protocol that trusted peers begin with.")
+        Literal["off", "v1", "v2"],
+        Meta(
+            description="The PROXY protocol that each connection of a trusted peer must begin with, once,"
+            " within timeouts.head; without it: 400."
+        ),
     ] = "off"
 
 

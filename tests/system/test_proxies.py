@@ -108,6 +108,18 @@ def test_haproxy_names_the_client_of_each_connection(server: Server, version: st
             assert body == f'["{own[0]}", {own[1]}, "http", "host"]'
 
 
+def test_haproxy_names_the_client_of_each_request(server: Server) -> None:
+    """As a proxy of HTTP, with the line that is in its file; connections are kept, each for one client."""
+    start(server, '"127.0.0.2"', 'protocol = "v2"')
+    line = {"    # default-server send-proxy-v2\n": "    default-server send-proxy-v2 source 127.0.0.2\n"}
+    proxy = HAProxy(program(HAProxy.name), server.directory / "front", server.port, line)
+    with contextlib.closing(proxy), Client(proxy.port) as one, Client(proxy.port) as another:
+        for client in (one, another, one, another):
+            port = client.socket.getsockname()[1]
+            body = client.ask(get("/", *FORGED)).body.decode()
+            assert body == f'["127.0.0.1", {port}, "http", "host"]'
+
+
 def test_a_unix_sockets_peer_may_be_trusted(server: Server) -> None:
     path = server.directory / "socket"
     (server.directory / "app.py").write_text(APP)
