@@ -80,7 +80,10 @@ class Timeouts(Table, frozen=True, kw_only=True):
     ] = 75.0
     stall: Annotated[
         Seconds,
-        Meta(description="A handler without progress gets a 504 and its worker is replaced; 0: never."),
+        Meta(
+            description="Outside tunnels, a handler without progress gets a 504 and its worker is replaced;"
+            " 0: never."
+        ),
     ] = 60.0
     kill: Annotated[
         Seconds, Meta(description="After stall, or a stop's end, before the worker is killed.")
