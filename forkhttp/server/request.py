@@ -8,6 +8,7 @@ without a size ends where the body ends.
 from __future__ import annotations
 
 import io
+import sys
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -146,19 +147,12 @@ class RequestStream(io.BufferedIOBase):
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read up to and including the next line feed, ``size`` octets at the most."""
-        limit = -1 if size is None else size
-        searched = 0
-        while True:
-            end = self._data.find(b"\n", self._at + searched)
-            if end >= 0:
-                length = end + 1 - self._at
-                break
-            length = searched = len(self._data) - self._at
-            if 0 <= limit <= length or not (data := self._receive()):
-                break
-            self._data = self._rest() + data
-            self._at = 0
-        return self._take(length if limit < 0 else min(length, limit))
+        at = self._at
+        limit = sys.maxsize if size is None or size < 0 else size
+        end = self._data.find(b"\n", at, at + limit) + 1
+        if end:
+            return self._take(end - at)
+        return self._take(limit if len(self._data) - at >= limit else self._gather_line(limit))
 
     def close(self) -> None:
         """End the stream; the connection ends with it."""
@@ -188,6 +182,19 @@ class RequestStream(io.BufferedIOBase):
             parts.append(data)
             gathered += len(data)
         self._data = b"".join(parts)
+
+    def _gather_line(self, limit: int) -> int:
+        """Gather up to a line feed that is still to come, or ``limit`` octets; give how many to take."""
+        parts = [self._rest()]
+        gathered = len(parts[0])
+        wanted = limit
+        while gathered < wanted and (data := self._receive()):
+            parts.append(data)
+            if end := data.find(b"\n") + 1:
+                wanted = min(gathered + end, limit)
+            gathered += len(data)
+        self._data = b"".join(parts)
+        return wanted
 
     def _refill(self) -> None:
         self._data = self._receive()

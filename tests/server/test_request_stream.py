@@ -183,6 +183,40 @@ def test_small_pieces_are_appended_at_a_price_of_their_own() -> None:
     assert long < 64 * short, "16 times as long: 16 times as much, and 256 times if it were the square"
 
 
+class Zeros:
+    """A body without a line feed that takes nothing to make: one piece, again and again."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self.piece = bytes(1 << 16)
+
+    def receive(self) -> bytes:
+        """Give the piece, so many times."""
+        self._left -= 1
+        return self.piece if self._left >= 0 else b""
+
+    def end_after_answer(self) -> None:
+        """Nothing ends."""
+
+
+@pytest.mark.parametrize("read", [RequestStream.readline, lambda stream: next(iter(stream))])
+def test_a_long_line_costs_what_it_is_long(read: Callable[[RequestStream], bytes]) -> None:
+    """However many pieces it comes in."""
+
+    def seconds(count: int) -> float:
+        source = Zeros(count)
+        stream = RequestStream(source)
+        stream.begin(LengthBody(1), b"")
+        begun = time.thread_time()
+        line = read(stream)
+        took = time.thread_time() - begun
+        assert len(line) == count * len(source.piece)
+        return took
+
+    short, long = (min(seconds(count) for _ in range(3)) for count in (32, 256))
+    assert long < 24 * short, "8 times as long: 8 times as much, and 64 times if it were the square"
+
+
 @pytest.mark.parametrize("read", [0, 1, 4, 6])
 def test_a_head_may_be_put_before_the_body_and_skipped_however_much_was_read(read: int) -> None:
     stream = stream_of(5, 3)
