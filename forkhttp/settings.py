@@ -95,7 +95,11 @@ class Timeouts(Table, frozen=True, kw_only=True):
         Seconds, Meta(description="After a reload: for the old workers' running requests to end.")
     ] = 300.0
     linger: Annotated[
-        Seconds, Meta(description="At a close: for a peer that still sends to read the last answer.")
+        Seconds,
+        Meta(
+            description="At a close: for a peer that still sends to read the last answer; between the octets"
+            " of a body that it announced, else in all."
+        ),
     ] = 2.0
 
 

@@ -22,7 +22,7 @@ from forkhttp.errors import HandlerError, PeerGone, PeerStalled
 from forkhttp.scoreboard import ORDER, Order
 from forkhttp.server.output import Output
 from forkhttp.server.request import RequestStream
-from forkhttp.server.response import ResponseStream
+from forkhttp.server.response import AWAITED_AT_ONCE, ResponseStream
 from forkhttp.server.timers import NOWHERE
 from forkhttp.wire import TunnelBody
 
@@ -147,6 +147,8 @@ class Connection:
         head: of the current exchange, or of the last one.
         client_address, scheme: of who asks in the current exchange, as far as a proxy is believed.
         began: instant at which the current exchange's request began, in nanoseconds.
+        announced: while it lingers, octets of the last request's body that may still come.
+        owed: while it sends, octets that the peer had not acknowledged when that was last looked at.
         deadline: when the current phase must be over.
         slot: where the timers keep it.
         scanned: octets of ``state.unread`` in which no head ends.
@@ -161,6 +163,7 @@ class Connection:
         "_conditions",
         "_continue_is_awaited",
         "_head_waits",
+        "announced",
         "began",
         "body_began",
         "body_left_at",
@@ -170,6 +173,7 @@ class Connection:
         "fd",
         "head",
         "output",
+        "owed",
         "phase",
         "replays",
         "request",
@@ -202,6 +206,8 @@ class Connection:
         self.began = 0
         self.body_began = 0.0
         self.body_left_at = 0.0
+        self.announced = 0
+        self.owed = 0
         self.body_octets = 0
         self.deadline = 0.0
         self.slot = NOWHERE
@@ -404,8 +410,11 @@ class Connection:
             output = self.output
             poll = select.poll()
             poll.register(self.fd, select.POLLIN | (select.POLLOUT if output.pending else 0))
-            if not poll.poll(max(self._receive_deadline() - time.monotonic(), 0) * 1000):
-                raise PeerStalled("the peer stopped sending")
+            deadline = self._receive_deadline()
+            while not poll.poll(min(max(deadline - time.monotonic(), 0), AWAITED_AT_ONCE) * 1000):
+                if time.monotonic() >= deadline:
+                    raise PeerStalled("the peer stopped sending")
+                self.moved(0)  # who waits for the peer does not hang
             if output.pending:
                 self.wfile.let_go()  # not drain(): the lookout may be at it as well
         return data

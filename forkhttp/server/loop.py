@@ -36,7 +36,7 @@ from forkhttp.server.proxies import Proxies
 from forkhttp.server.record import ExchangeRecord
 from forkhttp.server.served_socket import ServedSocket
 from forkhttp.server.timers import TimerWheel
-from forkhttp.wire import HeadLimits, RequestHead, body_decoder, parse_head
+from forkhttp.wire import HeadLimits, LengthBody, RequestHead, TunnelBody, body_decoder, parse_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,8 +53,8 @@ _INTEREST = {phase: WRITE if phase is Phase.SENDING else READ for phase in Phase
 #: Seconds that an idle connection gets at a stop, for a request that may be on its way.
 _RACE = 1.0
 
-#: Octets that a peer may send after its last answer before its connection is closed over it.
-_LINGER_OCTETS = 64 << 20
+#: Octets that a peer may send unasked after its last answer before its connection is closed over it.
+_LINGER_OCTETS = 1 << 20
 
 
 class RequestLoop:
@@ -220,9 +220,7 @@ class RequestLoop:
         if phase is Phase.PARKED:
             self._arrive(connection, data)
         elif phase is Phase.LINGERING:
-            connection.body_octets += len(data)
-            if connection.body_octets > _LINGER_OCTETS:
-                self._close(connection)
+            self._linger(connection, data)
         else:
             state.unread += data
             if phase is Phase.BODY:
@@ -299,6 +297,8 @@ class RequestLoop:
             return
         if head.length > self._settings.limits.body:
             connection.head = head
+            self._open_streams(connection)
+            connection.rfile.begin(LengthBody(self._settings.limits.body), b"")
             self._refuse(connection, ProtocolError(413, "the body is longer than limits.body"), head)
             return
         self._open_streams(connection)
@@ -447,6 +447,7 @@ class RequestLoop:
         if connection.output.pending:
             connection.body_began = self._now
             connection.body_octets = 0
+            connection.owed = connection.output.outstanding
             self._set_deadline(connection, connection.send_timeout)
             self._enter(connection, Event.UNSENT)
             return
@@ -518,6 +519,8 @@ class RequestLoop:
         wfile.begin()
         state = connection.state
         state.unread = b""
+        if error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            connection.rfile.begin(None, b"")
         if head is None or not state.trusted:
             connection.client_address = state.client_address
         else:
@@ -593,9 +596,31 @@ class RequestLoop:
             return
         connection.half_close()
         connection.state.unread = b""
+        connection.body_began = self._now
         connection.body_octets = 0
+        connection.announced = self._announced(connection)
         self._set_deadline(connection, self._settings.timeouts.linger)
         self._enter(connection, Event.LAST)
+
+    def _announced(self, connection: Connection) -> int:
+        """Tell how many octets of a body the peer is still sending, as far as it may."""
+        body = connection.rfile.body
+        if body is None or body.complete or isinstance(body, TunnelBody):
+            return 0
+        return body.left if isinstance(body, LengthBody) else self._settings.limits.body
+
+    def _linger(self, connection: Connection, data: bytes) -> None:
+        """Throw away what comes behind the last answer.
+
+        An announced body may take its time, for a reset would meet a peer that cannot read yet; all else
+        has ``timeouts.linger`` in all.
+        """
+        connection.body_octets += len(data)
+        if connection.body_octets > connection.announced + _LINGER_OCTETS:
+            self._close(connection)
+        elif connection.body_octets < connection.announced:
+            connection.deadline = connection.moving_deadline(self._settings.timeouts.linger)
+            self._timers.add(connection)
 
     def _expire(self, connection: Connection) -> None:
         """The phase took too long."""
@@ -605,8 +630,32 @@ class RequestLoop:
         if phase in (Phase.HEAD, Phase.BODY):
             head = connection.head if phase is Phase.BODY else None
             self._refuse(connection, ProtocolError(408, "the request did not come in time"), head)
-        else:
+        elif (
+            phase is Phase.LINGERING
+            and connection.body_octets < connection.announced
+            and (data := connection.take())
+        ):
+            self._linger(connection, data)  # it was the loop that had no time
+            self._wait_on(connection)
+        elif phase is not Phase.SENDING or not self._goes_on_reading(connection):
             self._close(connection)
+
+    def _wait_on(self, connection: Connection) -> None:
+        """Watch over a connection's deadline again, unless it has been closed."""
+        if connection.phase is not Phase.CLOSED:
+            self._timers.add(connection)
+
+    def _goes_on_reading(self, connection: Connection) -> bool:
+        """Whether a peer that our socket took nothing more for has taken enough of what the kernel holds."""
+        timeout = connection.send_timeout
+        taken = connection.owed - connection.output.outstanding
+        if taken <= 0 or taken < self._settings.limits.min_rate * timeout:
+            return False
+        connection.owed -= taken
+        connection.body_began = self._now
+        connection.body_octets = 0
+        self._set_deadline(connection, timeout)
+        return True
 
     def _close(self, connection: Connection, *, reset: bool = False) -> None:
         """Leave the epoll, take leave of the handler, close the socket: in this order.

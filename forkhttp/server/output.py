@@ -7,8 +7,11 @@ than ``HELD_AT_MOST`` octets of what it wrote before have not left.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import sys
+import termios
 from collections import deque
 
 from forkhttp.errors import PeerGone
@@ -107,6 +110,15 @@ class Output:
             if isinstance(first, FileSegment):
                 first.close()
         return total
+
+    @property
+    def outstanding(self) -> int:
+        """Octets that the peer has not acknowledged: those kept here, and those in the kernel (tcp(7))."""
+        try:
+            unsent = fcntl.ioctl(self._fd, termios.TIOCOUTQ, b"\0" * 4)
+        except OSError:
+            return self.pending
+        return self.pending + int.from_bytes(unsent, sys.byteorder)
 
     @property
     def is_dropped(self) -> bool:

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 #: frames, well below a socket's send buffer.
 GATHERED_AT_MOST = 64 << 10
 
+#: Seconds that a handler waits for its peer before it gives a sign of life.
+AWAITED_AT_ONCE = 1.0
+
 
 class Exchange(Protocol):
     """What the answer must know of its exchange."""
@@ -348,12 +351,33 @@ class ResponseStream(io.BufferedIOBase):
             if exchange.min_rate:
                 patience = min(stall, stall + self._taken / exchange.min_rate - self._held)
             began = time.monotonic()
-            if not output.wait(max(patience, 0.0)):
-                raise PeerStalled("the peer takes no octets of its answer, or too few")
+            self._await_peer(max(patience, 0.0))
             self._held += time.monotonic() - began
             with self._lock:
                 self._taken += output.drain()
                 exchange.moved(0)
+
+    def _await_peer(self, patience: float) -> None:
+        """Wait until the socket takes octets again.
+
+        That can last though the peer reads all the time: the kernel holds megabytes, and says so only when
+        a third of its room is free. So it counts what the peer has acknowledged.
+
+        Raises:
+            PeerStalled: in ``patience`` seconds that was nothing, or too little.
+        """
+        output, exchange = self._output, self._exchange
+        owed = output.outstanding
+        deadline = time.monotonic() + patience
+        while not output.wait(min(max(deadline - time.monotonic(), 0.0), AWAITED_AT_ONCE)):
+            exchange.moved(0)  # who waits for the peer does not hang
+            if time.monotonic() < deadline:
+                continue
+            taken = owed - output.outstanding
+            if taken <= 0 or taken < exchange.min_rate * patience:
+                raise PeerStalled("the peer takes no octets of its answer, or too few")
+            owed -= taken
+            deadline += exchange.send_timeout
 
     def _commit(self, head: ResponseHead, body: int | None) -> bytes:
         exchange = self._exchange

@@ -40,21 +40,22 @@ class LengthBody:
     """A body of known length.
 
     Attributes:
+        left: octets that are still to come.
         complete: whether its last octet has been seen.
     """
 
-    __slots__ = ("_left", "complete")
+    __slots__ = ("complete", "left")
 
     def __init__(self, length: int) -> None:
         """Await ``length`` octets."""
-        self._left = length
+        self.left = length
         self.complete = length == 0
 
     def decode(self, data: bytes) -> tuple[bytes, int]:
         """Give the body's octets at the start of ``data``, and how many octets that used."""
-        payload = data[: self._left]
-        self._left -= len(payload)
-        self.complete = self._left == 0
+        payload = data[: self.left]
+        self.left -= len(payload)
+        self.complete = self.left == 0
         return payload, len(payload)
 
 

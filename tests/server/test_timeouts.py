@@ -255,14 +255,22 @@ def test_a_drip_of_reads_does_not_hold_an_answer(tmp_path: Path) -> None:
         assert served.run(client) < SLACK
 
 
-def test_a_peer_that_sends_on_after_its_last_answer_is_closed_in_time(tmp_path: Path) -> None:
-    """``timeouts.linger`` is a total: octets do not extend it."""
+UNREAD = b"UNREAD / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_octets", "status"),
+    [(UNREAD % 1_000_000_000 + bytes(1 << 17), 401), (b"No request\r\n\r\n", 400)],
+    ids=["below the rate", "unasked"],
+)
+def test_a_peer_that_sends_on_after_its_last_answer_is_closed_in_time(
+    tmp_path: Path, request_octets: bytes, status: int
+) -> None:
+    """Octets that nobody announced, or that come too slowly, do not extend ``timeouts.linger``."""
 
     def client(connection: Client) -> float:
-        connection.send(
-            b"UNREAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n" + bytes(1 << 17)
-        )
-        assert connection.expect()[0] == 401
+        connection.send(request_octets)
+        assert connection.expect()[0] == status
         assert connection.rest() == b""
         begun = time.monotonic()
         while time.monotonic() - begun < 2 * SLACK:
@@ -273,8 +281,61 @@ def test_a_peer_that_sends_on_after_its_last_answer_is_closed_in_time(tmp_path: 
             time.sleep(DRIP)
         return 2 * SLACK
 
-    with serving(Plain, tmp_path, timeouts=Timeouts(linger=SHORT)) as served:
+    tables: Tables = {"timeouts": Timeouts(linger=SHORT), "limits": Limits(min_rate=1 << 20)}
+    with serving(Plain, tmp_path, **tables) as served:
         assert SHORT - 0.25 <= served.run(client) < SLACK
+
+
+@pytest.mark.parametrize("body", [1 << 21, 1 << 28], ids=["accepted", "too long"])
+def test_an_announced_body_may_come_to_its_end_after_the_last_answer(tmp_path: Path, body: int) -> None:
+    """A reset would meet a client that does not read before it has sent everything."""
+
+    def client(connection: Client) -> tuple[int, bytes]:
+        connection.send(UNREAD % body)
+        for _ in range(64):
+            connection.send(bytes(1 << 15))
+            time.sleep(DRIP)
+        return connection.expect("UNREAD")[0], connection.rest()
+
+    tables: Tables = {"timeouts": Timeouts(linger=SHORT), "limits": Limits(body=1 << 27)}
+    with serving(Plain, tmp_path, **tables) as served:
+        assert served.run(client) == (401 if body == 1 << 21 else 413, b"")
+
+
+def test_a_peer_that_reads_steadily_takes_its_answer(tmp_path: Path) -> None:
+    """Although the kernel, which holds megabytes, says for long that it has no room."""
+
+    def client(connection: Client) -> int:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        connection.send(f"GET /{BIG} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        begun, size = time.monotonic(), 0
+        while time.monotonic() - begun < 5 * SHORT:
+            size += len(connection.socket.recv(1 << 14))
+            time.sleep(DRIP)
+        return size
+
+    with serving(Plain, tmp_path, timeouts=Timeouts(send=SHORT)) as served:
+        assert served.run(client) > 1 << 14
+
+
+class Waiting(Plain):
+    """Waits for its peer."""
+
+    def do_POST(self) -> None:
+        """Read the body, of which a part never comes."""
+        self.rfile.read()
+
+
+def test_who_waits_for_a_peer_does_not_hang(tmp_path: Path) -> None:
+    """A stall shorter than what the peer has is about the handler, which does nothing wrong."""
+
+    def client(connection: Client) -> int:
+        connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + bytes(100_000))
+        return connection.expect()[0]
+
+    with serving(Waiting, tmp_path, timeouts=Timeouts(body=2.0, stall=1.5)) as served:
+        assert served.run(client) == 408
+        assert not served.loop.unfit
 
 
 @pytest.mark.parametrize("field", ["Expect: 100-continue", "X-Expect: nothing"])
