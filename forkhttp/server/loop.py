@@ -54,7 +54,7 @@ _INTEREST = {phase: WRITE if phase is Phase.SENDING else READ for phase in Phase
 _RACE = 1.0
 
 #: Octets that a peer may send unasked after its last answer before its connection is closed over it.
-_LINGER_OCTETS = 1 << 20
+_LINGER_OCTETS = 64 << 20
 
 
 class RequestLoop:
