@@ -630,20 +630,21 @@ class RequestLoop:
         if phase in (Phase.HEAD, Phase.BODY):
             head = connection.head if phase is Phase.BODY else None
             self._refuse(connection, ProtocolError(408, "the request did not come in time"), head)
-        elif (
-            phase is Phase.LINGERING
-            and connection.body_octets < connection.announced
-            and (data := connection.take())
-        ):
-            self._linger(connection, data)  # it was the loop that had no time
-            self._wait_on(connection)
+        elif phase is Phase.LINGERING:
+            self._expire_lingering(connection)
         elif phase is not Phase.SENDING or not self._goes_on_reading(connection):
             self._close(connection)
 
-    def _wait_on(self, connection: Connection) -> None:
-        """Watch over a connection's deadline again, unless it has been closed."""
-        if connection.phase is not Phase.CLOSED:
-            self._timers.add(connection)
+    def _expire_lingering(self, connection: Connection) -> None:
+        """Close, unless what the loop had no time for puts the end off; left unread, it would be a reset."""
+        while data := connection.take(BODY_AT_ONCE):
+            self._linger(connection, data)
+            if connection.phase is Phase.CLOSED:
+                return
+            if connection.deadline > self._now:
+                self._timers.add(connection)
+                return
+        self._close(connection)
 
     def _goes_on_reading(self, connection: Connection) -> bool:
         """Whether a peer that our socket took nothing more for has taken enough of what the kernel holds."""

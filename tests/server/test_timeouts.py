@@ -9,11 +9,13 @@ from __future__ import annotations
 import http.server
 import socket
 import time
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from forkhttp.server.connection import BODY_AT_ONCE
 from forkhttp.settings import Limits, Timeouts
 from tests.server.serving import GET, Client, serving
 
@@ -316,6 +318,24 @@ def test_a_peer_that_reads_steadily_takes_its_answer(tmp_path: Path) -> None:
 
     with serving(Plain, tmp_path, timeouts=Timeouts(send=SHORT)) as served:
         assert served.run(client) > 1 << 14
+
+
+def test_what_lies_here_when_lingering_ends_makes_no_reset(tmp_path: Path) -> None:
+    """A handler of another kept the loop from it for longer than the peer had."""
+
+    def refuse(client: Client) -> None:
+        client.send(b"\0\r\n\r\n")
+        assert client.expect()[0] == 400
+
+    with serving(Plain, tmp_path, timeouts=Timeouts(linger=SHORT)) as served:
+        refused, other = served.client(), served.client()
+        served.let(partial(refuse, refused))
+        refused.send(bytes(4 * BODY_AT_ONCE))
+        other.send(b"LATER / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        served.until(lambda: served.row.connections == 1)
+        assert refused.rest() == b""
+        assert refused.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        assert served.let(other.expect)[2] == b"0"
 
 
 class Waiting(Plain):
