@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 #: frames, well below a socket's send buffer.
 GATHERED_AT_MOST = 64 << 10
 
-#: Seconds that a handler waits for its peer before it gives a sign of life.
-AWAITED_AT_ONCE = 1.0
+#: Seconds that a handler waits for its peer before it gives a sign of life; below any ``timeouts.stall``.
+AWAITED_AT_ONCE = 0.25
 
 
 class Exchange(Protocol):

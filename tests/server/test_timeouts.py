@@ -338,24 +338,37 @@ def test_what_lies_here_when_lingering_ends_makes_no_reset(tmp_path: Path) -> No
         assert served.let(other.expect)[2] == b"0"
 
 
-class Waiting(Plain):
-    """Waits for its peer."""
+@pytest.mark.parametrize("expects", [b"", b"Expect: 100-continue\r\n"], ids=["sends", "waits"])
+def test_waiting_for_a_body_is_no_stall_of_its_handler(tmp_path: Path, expects: bytes) -> None:
+    """The peer is told that it was late, in time, and no worker has to go."""
 
-    def do_POST(self) -> None:
-        """Read the body, of which a part never comes."""
-        self.rfile.read()
+    def client(connection: Client) -> bytes:
+        connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n" + expects + b"\r\n")
+        connection.send(b"" if expects else b"some")
+        return connection.rest()
+
+    tables: Tables = {
+        "timeouts": Timeouts(body=4 * SHORT, stall=2 * SHORT),
+        "limits": Limits(buffered_body=1),
+    }
+    with serving(Plain, tmp_path, **tables) as served:
+        begun = time.monotonic()
+        answer = served.run(client)
+        assert 4 * SHORT - 0.05 <= time.monotonic() - begun < 4 * SHORT + SLACK
+        assert told(answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n"), HTTPStatus.REQUEST_TIMEOUT)
+        assert served.loop.unfit == ""
 
 
-def test_who_waits_for_a_peer_does_not_hang(tmp_path: Path) -> None:
-    """A stall shorter than what the peer has is about the handler, which does nothing wrong."""
-
-    def client(connection: Client) -> int:
-        connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + bytes(100_000))
-        return connection.expect()[0]
-
-    with serving(Waiting, tmp_path, timeouts=Timeouts(body=2.0, stall=1.5)) as served:
-        assert served.run(client) == 408
-        assert not served.loop.unfit
+def test_waiting_for_a_reader_is_no_stall_of_its_handler(tmp_path: Path) -> None:
+    with serving(Plain, tmp_path, timeouts=Timeouts(send=4 * SHORT, stall=2 * SHORT)) as served:
+        client = served.client()
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        client.send(b"HELD / HTTP/1.1\r\nHost: a\r\n\r\n")
+        served.until(lambda: served.row.connections == 1)
+        served.until(lambda: served.row.connections == 0)
+        assert served.loop.unfit == ""
+        with pytest.raises(ConnectionResetError):
+            client.rest()
 
 
 @pytest.mark.parametrize("field", ["Expect: 100-continue", "X-Expect: nothing"])
