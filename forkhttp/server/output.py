@@ -114,6 +114,8 @@ class Output:
     @property
     def outstanding(self) -> int:
         """Octets that the peer has not acknowledged: those kept here, and those in the kernel (tcp(7))."""
+        if self.is_dropped:
+            return 0
         try:
             unsent = fcntl.ioctl(self._fd, termios.TIOCOUTQ, b"\0" * 4)
         except OSError:
